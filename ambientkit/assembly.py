@@ -1,0 +1,286 @@
+"""From a plan to the things that run: data, sensor, networks, objective."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ambientkit.data import (
+    CHUNK,
+    Batches,
+    FreshSamples,
+    HoldOut,
+    Progress,
+    Samples,
+    Source,
+    StoredSamples,
+    fill_store,
+    hold_out,
+    no_progress,
+    split,
+)
+from ambientkit.draws import draw_latent
+from ambientkit.errors import AmbientkitError, DataError, PluginError
+from ambientkit.interfaces import Context, Dataset, Measured, Measurement, Metric, Shape, View
+from ambientkit.machine import Machine, critic_of
+from ambientkit.optim import build_optimizer
+from ambientkit.recipe import Choice, Plan
+from ambientkit.round_trip import Method
+from ambientkit.store import FORMAT, Store, StoreWriter, begin_store, commit_store, discard_store, open_store
+from ambientkit.streams import derived_seed
+from ambientkit.updates import Game, Player
+
+
+@dataclass(frozen=True)
+class Data:
+    """What training gets (`samples`), what only evaluation gets (`held_out`), and what the data are."""
+
+    samples: Samples
+    held_out: HoldOut | None
+    image_shape: Shape
+    fingerprint: str
+    skipped: tuple[str, ...]
+    context: Context
+
+
+def cache_folder() -> Path:
+    """Where measured stores are kept: $AMBIENTKIT_CACHE, else the user's cache folder."""
+    named = os.environ.get("AMBIENTKIT_CACHE")
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ambientkit"
+
+
+def build_sensor(choice: Choice, context: Context) -> Measurement:
+    """A sensor, held to what its options declared."""
+    sensor: Measurement = build(choice, context)
+    declared = choice.options.facts()
+    if declared is not None and ("exact" in declared) != bool(sensor.exact):
+        raise PluginError(
+            f"{choice.registered.name}: its options declare exact={'exact' in declared}, the sensor says "
+            f"exact={sensor.exact}; make facts() and the attribute agree"
+        )
+    return sensor
+
+
+def build(choice: Choice, context: Context) -> Any:
+    """Build a component; what goes wrong in a plugin's code is told with the plugin's name."""
+    try:
+        return choice.build(context)
+    except AmbientkitError:
+        raise
+    except Exception as error:
+        name, source = choice.registered.name, choice.registered.source
+        raise PluginError(
+            f"{choice.registered.category} {name} ({source}) could not be built: {error!r}"
+        ) from error
+
+
+# Data -------------------------------------------------------------------------------------------
+
+
+def prepare_data(plan: Plan, cache: Path, progress: Progress = no_progress) -> tuple[Data, Measurement]:
+    """Read the data set, measure each picture once (or find that done), and set the held-out apart."""
+    size = plan.recipe.data.image_size
+    dataset: Dataset = build(plan.source, Context(image_size=size))
+    _require_evaluable(plan, dataset)
+    training, held = split(dataset.keys, plan.recipe.data.holdout)
+    shape = tuple(dataset.image_shape)
+    context = Context(image_size=(shape[-2], shape[-1]), image_shape=shape, facts=facts_of(plan))
+    if dataset.arrives_measured:
+        context = replace(context, data_masks=_training_masks(dataset, training))
+    sensor = build_sensor(plan.measurement, context)
+    context = replace(context, measured_shape=tuple(sensor.measured_shape(shape)))
+    source = Source(dataset, sensor, plan.recipe.data.seed, "measure")
+    samples = _samples(plan, source, training, cache, progress)
+    held_out = _held_out(plan, source, held, context)
+    return Data(samples, held_out, shape, dataset.fingerprint, tuple(dataset.skipped), context), sensor
+
+
+def facts_of(plan: Plan) -> frozenset[str]:
+    """What the components of a plan declare, as `Context.facts` has it."""
+    roles = {id(plan.further): "further", id(plan.evaluation): "evaluation"}
+    return frozenset(
+        f"{roles.get(id(choice), choice.registered.category)}:{fact}"
+        for choice in plan.choices()
+        for fact in choice.options.facts() or ()
+    )
+
+
+def _require_evaluable(plan: Plan, dataset: Dataset) -> None:
+    if dataset.arrives_measured and plan.evaluation:
+        raise DataError("evaluation.measurement cannot apply to data that arrive measured; set it to null")
+
+
+def _training_masks(dataset: Dataset, training: list[int]) -> torch.Tensor | None:
+    """What was hidden in the training samples alone: theta' must not know the held-out ones' masks."""
+    masks = []
+    for start in range(0, len(training), CHUNK):
+        observed = dataset.measured(training[start : start + CHUNK]).observed
+        if observed is None:
+            return None
+        masks.append(~observed.all(1, keepdim=True))
+    return torch.cat(masks)
+
+
+def _samples(plan: Plan, source: Source, indices: list[int], cache: Path, progress: Progress) -> Samples:
+    if plan.recipe.data.measure == "fresh":
+        return FreshSamples(source, indices)
+    description = _describe_store(plan, source.dataset, indices)
+    return StoredSamples(_find_or_make(source, indices, cache, description, progress), source.sensor.fill)
+
+
+def _describe_store(plan: Plan, dataset: Dataset, indices: list[int]) -> dict[str, Any]:
+    """Everything that a stored measurement depends on; equal descriptions share a store."""
+    keys = hashlib.sha256("\0".join(dataset.keys[i] for i in indices).encode("utf-8", "surrogateescape"))
+    return {
+        "data": dataset.fingerprint,
+        "keys": keys.hexdigest(),
+        "image_shape": list(dataset.image_shape),
+        "measurement": "arrived" if dataset.arrives_measured else plan.measurement.resolved(),
+        "measured_by": plan.measurement.registered.source,
+        "data_seed": plan.recipe.data.seed,
+        "store_format": FORMAT,
+    }
+
+
+def _find_or_make(
+    source: Source, indices: list[int], cache: Path, description: dict[str, Any], progress: Progress
+) -> Store:
+    name = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:24]
+    final = cache / "stores" / name
+    found = open_store(final)
+    if found is not None:
+        return found
+    try:
+        writer = begin_store(final)
+    except OSError as error:
+        raise DataError(
+            f"{final.parent}: cannot keep measured data there ({error.strerror}); set AMBIENTKIT_CACHE"
+        ) from error
+    try:
+        fill_store(writer, source, indices, progress)
+        return commit_store(writer, final, description)
+    except BaseException:
+        discard_store(writer)
+        raise
+
+
+def _held_out(plan: Plan, source: Source, held: list[int], context: Context) -> HoldOut | None:
+    if not held:
+        return None
+    sensor = build_sensor(plan.evaluation, context) if plan.evaluation else source.sensor
+    return hold_out(replace(source, sensor=sensor, stream_name="hold-out"), held, StoreWriter())
+
+
+def batches(plan: Plan, data: Data) -> Batches:
+    """The training batches of a plan."""
+    return Batches(data.samples, plan.recipe.train.batch_size, plan.recipe.seed, plan.recipe.data.flip)
+
+
+# Networks ---------------------------------------------------------------------------------------
+
+
+def build_game(plan: Plan, context: Context, sensor: Measurement, machine: Machine) -> Game:
+    """Networks with weights that depend on the seed alone, their optimisers, objective and fidelities."""
+    train = plan.recipe.train
+    game = Game(
+        method=build_method(plan, context, sensor),
+        machine=machine,
+        generator=_player(plan, plan.generator, train.generator_optimizer, context, machine),
+        gradient_clip=train.gradient_clip,
+        accumulate=train.accumulate,
+    )
+    if plan.discriminator and plan.objective:
+        game.discriminator = _player(
+            plan, plan.discriminator, train.discriminator_optimizer, context, machine
+        )
+        game.objective = build(plan.objective, context)
+    for choice in plan.fidelities:
+        weight = getattr(choice.spec, "weight", 1.0)
+        game.fidelities.append((choice.registered.name, weight, build(choice, context)))
+    return game
+
+
+def build_method(plan: Plan, context: Context, sensor: Measurement) -> Method:
+    """The method's fixed parts."""
+    assert context.image_shape is not None
+    further = build_sensor(plan.further, context) if plan.further else None
+    return Method(sensor, further, plan.recipe.composite, context.image_shape)
+
+
+def build_network(plan: Plan, choice: Choice, context: Context) -> nn.Module:
+    """A network whose first weights depend on (seed, category) alone; the global random state is kept."""
+    with _seeded(derived_seed(plan.recipe.seed, "weights", choice.registered.category)):
+        network: nn.Module = build(choice, context)
+    return network
+
+
+def _player(plan: Plan, choice: Choice, optimizer: Any, context: Context, machine: Machine) -> Player:
+    network = machine.place(build_network(plan, choice, context)).train()
+    return Player(network, build_optimizer(optimizer, network))
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach the GPUs' generators too
+        yield
+
+
+def build_metrics(plan: Plan, context: Context) -> dict[str, Metric]:
+    """The metrics of a plan by name."""
+    return {choice.registered.name: build(choice, context) for choice in plan.metrics}
+
+
+@torch.no_grad()
+def probe(game: Game, real: Measured) -> None:
+    """Send a picture or two through the networks before a long run begins; they must fit the data.
+
+    Raises PluginError that names the network and what it returned.
+    """
+    shape = game.method.image_shape
+    few = _first(real, 2)
+    n = len(few.y)
+    generator = game.generator.network.eval()
+    latent = draw_latent(generator, shape, n, 0, ("probe",), game.machine)  # type: ignore[arg-type]
+    made = _attempt("generator", lambda: game.machine.run(generator, few, latent))
+    generator.train()
+    if tuple(made.shape) != (n, *shape):
+        raise PluginError(
+            f"the generator returned {tuple(made.shape)} for pictures of {shape}; it must be {(n, *shape)}"
+        )
+    if game.discriminator is None:
+        return
+    critic = critic_of(game.machine, game.discriminator.network.eval())
+    region = torch.ones(n, 1, *shape[1:], dtype=torch.bool, device=made.device)
+    scores = _attempt("discriminator", lambda: critic(View(few.y, few.observed, few.known, region)))
+    game.discriminator.network.train()
+    if scores.shape[:1] != (n,):
+        raise PluginError(
+            f"the discriminator returned {tuple(scores.shape)} for {n} pictures; the first axis must be {n}"
+        )
+
+
+def _attempt(what: str, forward: Any) -> torch.Tensor:
+    try:
+        result: torch.Tensor = forward()
+    except AmbientkitError:
+        raise
+    except Exception as error:  # a plugin's network may raise anything
+        raise PluginError(f"the {what} does not accept the data: {error!r}") from error
+    return result
+
+
+def _first(real: Measured, count: int) -> Measured:
+    known = None if real.known is None else {name: value[:count] for name, value in real.known.items()}
+    return Measured(real.y[:count], None if real.observed is None else real.observed[:count], known)

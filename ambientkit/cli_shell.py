@@ -1,0 +1,137 @@
+"""What the verbs share: options, output, progress."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from ambientkit.engine import Engine
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+Verb = TypeVar("Verb", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Shell:
+    """How a verb talks: results to stdout, notes and progress to stderr (none of those when quiet)."""
+
+    quiet: bool = False
+
+    def note(self, text: str) -> None:
+        """Something worth knowing that is no result."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def show(self, *parts: RenderableType) -> None:
+        """Print tables, wide enough to be read or piped."""
+        console = _console(stderr=False)
+        for part in parts:
+            console.print(part)
+
+    @contextmanager
+    def progress(self) -> Iterator[Callable[[str, int, int], None]]:
+        """A bar on stderr for the engine's `progress(what, done, total)`; it ends with its total."""
+        from rich.progress import Progress
+
+        with Progress(console=_console(stderr=True), disable=self.quiet, transient=True) as bar:
+            tasks: dict[str, Any] = {}
+
+            def advance(what: str, done: int, total: int) -> None:
+                if what not in tasks:
+                    bar.start()
+                    tasks[what] = bar.add_task(what)
+                bar.update(tasks[what], completed=done, total=total)
+                if done >= total:  # callbacks draw bars of their own afterwards
+                    bar.stop()
+
+            yield advance
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else max(shutil.get_terminal_size().columns, 160)
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def print_json(data: Any) -> None:
+    """Print plain data as JSON."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def examples(*lines: str) -> str:
+    """The end of a verb's help; the mark keeps click from joining the lines."""
+    title = "Example:" if len(lines) == 1 else "Examples:"
+    return "\b\n" + "\n".join([title, *(f"  {line}" for line in lines)])
+
+
+# Options ----------------------------------------------------------------------------------------
+
+
+def plugin_option(verb: Verb) -> Verb:
+    """`--plugin FILE.py`, on every verb that finds components; the verb gets an `engine`."""
+    return click.option(
+        "--plugin",
+        "engine",
+        metavar="FILE.py",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        callback=lambda _context, _option, files: Engine(files=files),
+        help="Load a plugin from a single file, which executes it. May be repeated.",
+    )(verb)
+
+
+def recipe_arguments(verb: Verb) -> Verb:
+    """RECIPE and its overrides."""
+    overrides = click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
+    return click.argument("recipe")(overrides(verb))
+
+
+def device_option(verb: Verb) -> Verb:
+    """`--device`."""
+    return click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        help="cpu, cuda, cuda:N, or auto: CUDA where there is one.",
+    )(verb)
+
+
+def precision_option(verb: Verb) -> Verb:
+    """`--precision`."""
+    return click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "bf16"]),
+        default="auto",
+        show_default=True,
+        help="Of the networks; auto: bf16 where the hardware has it (a resumed run: as before).",
+    )(verb)
+
+
+def checkpoint_option(verb: Verb) -> Verb:
+    """`--checkpoint`."""
+    return click.option(
+        "--checkpoint",
+        default="latest",
+        show_default=True,
+        help="latest, best, or the name of one, step-0000500.",
+    )(verb)
+
+
+def json_option(verb: Verb) -> Verb:
+    """`--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(verb)
+
+
+run_argument = click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))

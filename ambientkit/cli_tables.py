@@ -1,0 +1,159 @@
+"""Tables: plugins, options, runs, figures."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from ambientkit.plugins import PluginReport
+from ambientkit.registry import Options
+from ambientkit.run_folder import RunSummary
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> Table:
+    """A plain table; cells are text, so that nothing in them is taken for markup."""
+    made = Table(title=Text(title) if title else None, title_justify="left", show_edge=False, pad_edge=False)
+    for column in columns:
+        made.add_column(Text(column), overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(str(cell)) for cell in row))
+    return made
+
+
+# Plugins and options ----------------------------------------------------------------------------
+
+
+def plugins(reports: Iterable[PluginReport]) -> Table:
+    """One row a plugin."""
+    columns = ("plugin", "namespace", "version", "source", "components")
+    rows = (
+        (r.name, r.namespace, r.version, r.source, "FAILED" if r.error else "\n".join(r.components))
+        for r in reports
+    )
+    return table(columns, rows)
+
+
+def docstring(options: type[Options]) -> str:
+    """What the component is, without the indentation of its source."""
+    return inspect.cleandoc(options.__doc__ or "")
+
+
+@dataclass(frozen=True)
+class OptionRow:
+    """One option as `describe` shows it; `default` is JSON, or `required`."""
+
+    name: str
+    type: str
+    default: str
+    bounds: str
+    description: str
+
+
+def option_rows(schema: Mapping[str, Any]) -> list[OptionRow]:
+    """The options of a component from its JSON schema."""
+    definitions = schema.get("$defs", {})
+    return [
+        OptionRow(
+            name=name,
+            type=_type(held, definitions),
+            default=json.dumps(held["default"], ensure_ascii=False) if "default" in held else "required",
+            bounds=_bounds(held, definitions),
+            description=" ".join(held.get("description", "").split()),
+        )
+        for name, held in schema.get("properties", {}).items()
+    ]
+
+
+def options(rows: Sequence[OptionRow]) -> Table | Text:
+    """One row an option."""
+    if not rows:
+        return Text("It has no options.")
+    cells = ((row.name, row.type, row.default, row.bounds, row.description) for row in rows)
+    return table(("option", "type", "default", "bounds", "description"), cells)
+
+
+def _type(held: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    if "$ref" in held:
+        return _type(definitions[held["$ref"].rpartition("/")[2]], definitions)
+    for several in ("anyOf", "oneOf"):
+        if several in held:
+            return " | ".join(dict.fromkeys(_type(each, definitions) for each in held[several]))
+    if "enum" in held or "const" in held:
+        return " | ".join(json.dumps(value) for value in held.get("enum", [held.get("const")]))
+    if "prefixItems" in held:
+        return f"[{', '.join(_type(each, definitions) for each in held['prefixItems'])}]"
+    if isinstance(held.get("items"), Mapping):
+        return f"list of {_type(held['items'], definitions)}"
+    name = str(held.get("type", "any"))
+    return {"object": "mapping", "string": "text"}.get(name, name)
+
+
+_BOUNDS = {
+    "minimum": ">= {}",
+    "exclusiveMinimum": "> {}",
+    "maximum": "<= {}",
+    "exclusiveMaximum": "< {}",
+    "multipleOf": "multiple of {}",
+    "pattern": "matches {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
+}
+
+
+def _bounds(held: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
+    """The bounds of a value, or of the values in it."""
+    if "$ref" in held:
+        return _bounds(definitions[held["$ref"].rpartition("/")[2]], definitions)
+    fixed = "prefixItems" in held  # its length is told by its type
+    own = [
+        text.format(held[key])
+        for key, text in _BOUNDS.items()
+        if key in held and not (fixed and key[3:] == "Items")
+    ]
+    inner = [*held.get("anyOf", ()), *held.get("oneOf", ()), *held.get("prefixItems", ())]
+    if isinstance(held.get("items"), Mapping):
+        inner.append(held["items"])
+    parts = [", ".join(own), *(_bounds(each, definitions) for each in inner)]
+    return "; ".join(dict.fromkeys(part for part in parts if part))
+
+
+# Runs and figures -------------------------------------------------------------------------------
+
+
+def runs(summaries: Iterable[RunSummary]) -> Table:
+    """One row a run, with the first three of its figures."""
+    rows = (
+        (
+            run.folder,
+            run.status,
+            f"{run.step}/{run.total_steps}",
+            run.started,
+            _few(run.figures),
+            "; ".join(run.labels),
+        )
+        for run in summaries
+    )
+    return table(("run", "status", "step", "started", "figures", "labels"), rows)
+
+
+def comparison(rows: Mapping[str, Mapping[str, float]], title: str = "") -> Table:
+    """One row a run or yardstick, one column a figure; a figure that is absent is a dash."""
+    names = list(dict.fromkeys(name for figures in rows.values() for name in figures))
+    cells = ([label, *(_number(figures.get(name)) for name in names)] for label, figures in rows.items())
+    return table(["", *names], cells, title)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _few(figures: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {_number(value)}" for name, value in list(figures.items())[:3])

@@ -1,0 +1,132 @@
+"""Apply a trained run: complete measurements, or generate images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ambientkit import checkpoints
+from ambientkit.assembly import build_network, facts_of
+from ambientkit.draws import draw_latent
+from ambientkit.errors import InputError
+from ambientkit.interfaces import Context, Measured, Shape
+from ambientkit.machine import Machine
+from ambientkit.recipe import Plan
+
+LATENTS = 64  # drawn at a time: a draw's values may depend on how many are drawn together
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """The generator of a run, with what its training says about its inputs."""
+
+    network: nn.Module
+    machine: Machine
+    image_shape: Shape
+    fill: float | None
+    folder: Path
+
+    @property
+    def completes(self) -> bool:
+        """Whether the generator completes measurements (True) or makes images from a latent alone."""
+        return bool(getattr(self.network, "completes", True))
+
+    @torch.no_grad()
+    def complete(
+        self, images: Tensor, observed: Tensor, *, samples: int | None = None, seed: int = 0
+    ) -> Tensor:
+        """Fill what is not observed; observed pixels are returned bit for bit.
+
+        `images` float (n, C, H, W) in [-1, 1], any H and W; what is hidden in them is never read.
+        `observed` bool (n, 1 or C, H, W). Returns (n, C, H, W), or (samples, n, C, H, W) with
+        `samples` different fills where the generator takes a latent.
+
+        Raises InputError when the run does not complete images, or shapes or types do not fit.
+        """
+        self._require_completion(images, observed, samples)
+        y = torch.where(observed, images, images.new_tensor(self.fill or 0.0))
+        padded, seen = self._padded(y, observed)
+        fills = []
+        for number in range(samples or 1):
+            made = self._made(padded, seen, seed, number)[..., : images.shape[-2], : images.shape[-1]]
+            fills.append(torch.where(observed, images, made.clamp(-1, 1).to(images)))
+        return torch.stack(fills) if samples is not None else fills[0]
+
+    @torch.no_grad()
+    def generate(self, n: int, *, seed: int = 0) -> Tensor:
+        """`n` new images (n, C, H, W) in [-1, 1]; image i depends on (seed, i) alone, not on `n`.
+
+        Raises InputError when the run completes images instead, or n is below 1.
+        """
+        if self.completes:
+            raise InputError(
+                f"{self.folder}: its generator completes pictures; use `complete`, not `generate`"
+            )
+        if n < 1:
+            raise InputError(f"cannot generate {n} images; ask for 1 or more")
+        images = []
+        for start in range(0, n, LATENTS):
+            latent = self._latent(LATENTS, self.image_shape, seed, start)
+            latent = None if latent is None else latent[: n - start]
+            images.append(self.machine.run(self.network, None, latent).clamp(-1, 1).cpu())
+        return torch.cat(images)
+
+    def _made(self, y: Tensor, seen: Tensor, seed: int, number: int) -> Tensor:
+        measured = self.machine.send(Measured(y.float(), seen))
+        latent = self._latent(len(y), tuple(y.shape[1:]), seed, number)
+        return self.machine.run(self.network, measured, latent)
+
+    def _latent(self, n: int, shape: Shape, seed: int, number: int) -> Tensor | None:
+        return draw_latent(self.network, shape, n, seed, ("use", number), self.machine)  # type: ignore[arg-type]
+
+    def _padded(self, y: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
+        """Grown at the right and bottom to what the network takes; what is added counts as hidden."""
+        multiple = int(getattr(self.network, "multiple", 1))
+        height, width = y.shape[-2:]
+        room = (0, -width % multiple, 0, -height % multiple)
+        return functional.pad(y, room, value=self.fill or 0.0), functional.pad(observed, room, value=False)
+
+    def _require_completion(self, images: Tensor, observed: Tensor, samples: int | None) -> None:
+        if not self.completes:
+            raise InputError(f"{self.folder}: its generator makes new images; use `generate`, not `complete`")
+        channels = self.image_shape[0]
+        if images.dim() != 4 or images.shape[1] != channels:
+            raise InputError(f"images have shape {tuple(images.shape)}; this run takes (n, {channels}, H, W)")
+        fits = observed.dim() == 4 and observed.shape[1] in (1, channels)
+        if not fits or observed.shape[::2] != images.shape[::2] or observed.shape[-1] != images.shape[-1]:
+            raise InputError(f"observed has shape {tuple(observed.shape)}; images have {tuple(images.shape)}")
+        if not images.is_floating_point() or observed.dtype != torch.bool:
+            raise InputError(
+                f"images must be float and observed bool, not {images.dtype} and {observed.dtype}"
+            )
+        if samples is not None and samples < 1:
+            raise InputError(f"cannot make {samples} fills; ask for 1 or more")
+        if samples is not None and self._latent(1, self.image_shape, 0, 0) is None:
+            raise InputError(
+                f"{self.folder}: its generator takes no latent, so all fills are equal; leave out `samples`"
+            )
+
+
+def open_run(
+    folder: Path, plan: Plan, record: Mapping[str, Any], checkpoint: str, machine: Machine
+) -> TrainedRun:
+    """The generator of a checkpoint, as it is used: averaged and in evaluation mode.
+
+    Raises RunFolderError when the checkpoint is missing, damaged or does not fit.
+    """
+    shape = tuple(record["image_shape"])
+    network = build_network(
+        plan,
+        plan.generator,
+        Context((shape[-2], shape[-1]), shape, tuple(record["measured_shape"]), facts=facts_of(plan)),
+    )
+    path = checkpoints.find(folder, checkpoint)
+    checkpoints.load_network(path, checkpoints.inference_weights(path), network)
+    machine.place(network).eval()
+    return TrainedRun(network, machine, shape, record["fill"], folder)

@@ -1,0 +1,72 @@
+"""All randomness of an update, as a function of (seed, step, update)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ambientkit.interfaces import Generator, Shape, Theta
+from ambientkit.machine import Machine
+from ambientkit.round_trip import Draws, Method
+from ambientkit.streams import stream
+
+
+@dataclass(frozen=True)
+class Dice:
+    """Draws for a whole batch of `n` at once, so they depend on no split of it over parts or processes."""
+
+    method: Method
+    machine: Machine
+    generator: Generator
+    further_probability: float
+    n: int
+    seed: int
+
+    def __call__(self, *counters: int | str) -> Draws:
+        """The draws of the update that `counters` name; each thing has a stream of its own."""
+        further, chosen = self._further("further", counters)
+        return Draws(
+            theta_fresh=self._theta("theta", counters),
+            theta_further=further,
+            further_chosen=chosen,
+            latent=draw_latent(
+                self.generator, self.method.image_shape, self.n, self.seed, counters, self.machine
+            ),
+            region=self._region(counters),
+        )
+
+    def _theta(self, name: str, counters: Sequence[int | str]) -> Theta:
+        generator = stream(self.seed, name, *counters)
+        return self.machine.theta(self.method.sensor.sample(self.n, self.method.image_shape, generator))
+
+    def _further(self, name: str, counters: Sequence[int | str]) -> tuple[Theta, Tensor] | tuple[None, None]:
+        """Theta of the further measurement, and which pictures get it."""
+        if self.method.further is None:
+            return None, None
+        generator = stream(self.seed, name, *counters)
+        theta = self.method.further.sample(self.n, self.method.image_shape, generator)
+        chance = torch.rand(self.n, generator=stream(self.seed, f"{name} chosen", *counters))
+        return self.machine.theta(theta), (chance < self.further_probability).to(self.machine.device)
+
+    def _region(self, counters: Sequence[int | str]) -> Tensor | None:
+        """Holes for the reals, of the law that the fakes' holes have, and independent of the reals' own."""
+        shape = self.method.image_shape
+        seen = self.method.sensor.observed(self._theta("region", counters), shape)
+        theta, chosen = self._further("region further", counters)
+        if self.method.further is not None and theta is not None and chosen is not None and seen is not None:
+            further = self.method.further.observed(theta, shape)
+            seen = seen if further is None else seen & (further | ~chosen.view(-1, 1, 1, 1))
+        return None if seen is None else ~seen.all(1, keepdim=True)
+
+
+def draw_latent(
+    generator: Generator, shape: Shape, n: int, seed: int, counters: Sequence[int | str], machine: Machine
+) -> Tensor | None:
+    """Standard normal latents for n images of `shape`; None where the generator takes none."""
+    latent_shape = generator.latent_shape(shape)
+    if latent_shape is None:
+        return None
+    return torch.randn(n, *latent_shape, generator=stream(seed, "latent", *counters)).to(machine.device)

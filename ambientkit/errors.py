@@ -1,0 +1,99 @@
+"""Every error that a user may see, in one tree.
+
+    AmbientkitError
+    ├── InputError              exit 2: what was given cannot work; nothing was run
+    │   ├── RecipeError         a recipe or an override; carries every `Problem` at once
+    │   ├── PluginError         a plugin or a component that cannot be used
+    │   ├── DataError           pictures, masks or stores that cannot be used
+    │   └── RunFolderError      a run folder or checkpoint that does not fit
+    ├── RunError                exit 1: the run began and failed
+    │   └── NonFiniteError      a term or gradient is not finite
+    └── Interrupted             exit 130 / 143: a signal ended the run; a checkpoint was kept
+
+Catch `AmbientkitError` to catch them all. Messages say the place, what is wrong and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class AmbientkitError(Exception):
+    """Base of every error that ambientkit raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class InputError(AmbientkitError):
+    """What the user gave cannot work; nothing was run."""
+
+    exit_code: ClassVar[int] = 2
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """Where a value was written: a file (or `command line`), a 1-based line and column."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a recipe: place, dotted path, what, and what to do about it."""
+
+    place: Place
+    path: str
+    message: str
+    remedy: str = ""
+    warning: bool = False
+
+    def __str__(self) -> str:
+        where = f"{self.place}: {self.path}" if self.path else str(self.place)
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return f"{where}: {'warning: ' if self.warning else ''}{self.message}{remedy}"
+
+
+class RecipeError(InputError):
+    """A recipe that cannot be run, with all its problems, sorted by place."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = sorted(problems, key=lambda problem: (problem.place, problem.path))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class PluginError(InputError):
+    """A plugin or a component that cannot be used."""
+
+
+class DataError(InputError):
+    """Pictures, masks or a measured store that cannot be used."""
+
+
+class RunFolderError(InputError):
+    """A run folder or checkpoint that is missing, damaged or does not fit."""
+
+
+class RunError(AmbientkitError):
+    """The run began and failed."""
+
+
+class NonFiniteError(RunError):
+    """A term or a gradient became infinite or NaN."""
+
+
+class Interrupted(AmbientkitError):  # noqa: N818 - nothing went wrong: somebody asked us to stop
+    """A signal ended the run after a checkpoint was written.
+
+    `exit_code` is 128 + the signal's number, as shells have it.
+    """
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number  # type: ignore[misc]  # differs by signal

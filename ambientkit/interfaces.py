@@ -1,0 +1,292 @@
+"""The contracts between the engine and its plugins; imports nothing of ours, and no torch at run time.
+
+Each contract is a `typing.Protocol`: an object that has the members fits, whatever its base class.
+Subclassing the protocol is a convenience that brings the defaults written here.
+
+Everywhere: images are float, nominally in [-1, 1], shaped (n, C, H, W); shapes leave out the
+batch axis; `observed` is True where a pixel of `y` carries information.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+Shape: TypeAlias = tuple[int, ...]
+Theta: TypeAlias = "dict[str, Tensor]"
+Terms: TypeAlias = "dict[str, Tensor]"
+Critic: TypeAlias = "Callable[[View], Tensor]"
+
+
+# What travels -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Measured:
+    """What an instrument delivered: all that training may ever see of a picture.
+
+    `y` (n, *measured_shape); `observed` bool (n, 1 or C, H, W), or None where the sensor cannot
+    say; `known` what the instrument itself reports (an angle, a place), first axis n. Noise and
+    other nuisance are not in it: `y - noise` would be a clean pixel.
+    """
+
+    y: Tensor
+    observed: Tensor | None = None
+    known: Theta | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class View:
+    """What a discriminator is shown: a measurement, real or fake.
+
+    `region`, bool (n, 1, H, W), is a place to look at closely: for a fake the pixels that were
+    made, for a real an independent draw of the same law (its own hole would give it away).
+    """
+
+    y: Tensor
+    observed: Tensor | None = None
+    known: Theta | None = None
+    region: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class RoundTrip:
+    """One batch on its way through `ambientkit.round_trip`; the names are those of docs/design.md.
+
+    `y_further`, `observed_further` are what the generator saw: `y` and `observed`, or less where
+    a further measurement hid more. `completed` is `made`, composited if the recipe says so, and
+    `y_fake` is `completed` measured with the fresh, independent `theta_fresh`.
+    """
+
+    y: Tensor
+    observed: Tensor | None
+    y_further: Tensor
+    observed_further: Tensor | None
+    made: Tensor
+    completed: Tensor
+    theta_fresh: Theta
+    y_fake: Tensor
+    observed_fake: Tensor | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Evaluated:
+    """Held-out pictures after completion, all on the CPU in float32, in [-1, 1].
+
+    `truth` is None where no clean version exists; metrics that need it are then absent.
+    """
+
+    y: Tensor
+    observed: Tensor | None
+    made: Tensor
+    completed: Tensor
+    truth: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a component may know of the run it is built for.
+
+    `image_size` is (H, W) as the recipe says it, None where the data set decides. `image_shape`
+    (C, H, W) and `measured_shape` are known once data and sensor are built. `data_masks`, bool
+    (N, 1, H, W), True where hidden, come with data that arrive measured. `facts` are what the
+    other components of the recipe declare (see `Options.facts`).
+    """
+
+    image_size: tuple[int, int] | None = None
+    image_shape: Shape | None = None
+    measured_shape: Shape | None = None
+    data_masks: Tensor | None = None
+    facts: frozenset[str] = field(default_factory=frozenset)
+
+
+# What plugins provide ---------------------------------------------------------------------------
+
+
+class Measurement(Protocol):
+    """A sensor `y = F(x, theta)`. A new one needs `sample` and `measure`; the rest has defaults.
+
+    Declarations, which `ambientkit.testing` holds it to:
+
+    - `random`: theta differs between images;
+    - `exact`: observed pixels of y equal those of x bit for bit (compositing needs it);
+    - `gradient`: of `measure` with respect to the images;
+    - `symmetric`: augmentations of a measured pair that keep its law, such as {"flip"};
+    - `fill`: the constant that hidden pixels of y hold, None where they hold something else.
+    """
+
+    random: bool = True
+    exact: bool = False
+    gradient: Literal["exact", "surrogate", "none"] = "exact"
+    symmetric: frozenset[str] = frozenset()
+    fill: float | None = None
+
+    def measured_shape(self, image_shape: Shape) -> Shape:
+        """Shape of one measurement of one image of `image_shape` (C, H, W)."""
+        return image_shape
+
+    @abstractmethod
+    def sample(self, n: int, image_shape: Shape, generator: torch.Generator) -> Theta:
+        """Draw theta for `n` images: ALL randomness, noise too, from `generator` alone.
+
+        Returns tensors on `generator.device` whose first axis is n, as compact as can be
+        (corners, not masks).
+        """
+
+    @abstractmethod
+    def measure(self, images: Tensor, theta: Theta) -> Tensor:
+        """F(x, theta) for a batch; deterministic, differentiable as `gradient` says."""
+
+    def observed(self, theta: Theta, image_shape: Shape) -> Tensor | None:
+        """Bool (n, 1 or C, H, W): pixels of y that carry information. None: no such notion."""
+        return None
+
+    def known(self, theta: Theta) -> Theta | None:
+        """The part of theta that the instrument reports. Never nuisance."""
+        return None
+
+
+class Generator(Protocol):
+    """An `nn.Module` that completes measurements, or makes images from a latent.
+
+    - `completes`: it reads `measured`; False: it makes images from a latent alone;
+    - `multiple`: height and width must be multiples of it.
+    """
+
+    completes: bool = True
+    multiple: int = 1
+
+    def latent_shape(self, image_shape: Shape) -> Shape | None:
+        """Shape of the latent (standard normal) for one image, None where it takes none."""
+        return None
+
+    @abstractmethod
+    def forward(self, measured: Measured | None, latent: Tensor | None) -> Tensor:
+        """Images (n, C, H, W) in [-1, 1]."""
+
+
+class Discriminator(Protocol):
+    """An `nn.Module` that scores measurements."""
+
+    @abstractmethod
+    def forward(self, view: View) -> Tensor:
+        """Raw scores (n,) or (n, 1, h, w), no sigmoid; higher means more real."""
+
+
+class Dataset(Protocol):
+    """Pictures by index, or samples that arrive measured.
+
+    - `image_shape` (C, H, W), H != W allowed; `keys`, one lasting name a picture (a relative
+      path, a content hash: what theta is drawn from); `fingerprint` changes when the data do;
+    - `arrives_measured`: `measured` is there instead of `images`, and no clean version exists;
+    - `value_range`: of float images; uint8 ones are 0..255;
+    - `skipped`: names of what could not be read and was left out.
+    """
+
+    image_shape: Shape
+    keys: Sequence[str]
+    fingerprint: str
+    arrives_measured: bool = False
+    value_range: tuple[float, float] = (-1.0, 1.0)
+    skipped: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def images(self, indices: Sequence[int]) -> Tensor:
+        """Clean images (n, C, H, W), uint8 or float32 in `value_range`."""
+        raise TypeError(f"{type(self).__name__} has no clean images")
+
+    def measured(self, indices: Sequence[int]) -> Measured:
+        """Samples as the instrument delivered them; `y` is uint8 or float32 in [-1, 1]."""
+        raise TypeError(f"{type(self).__name__} does not arrive measured")
+
+
+class Objective(Protocol):
+    """The adversarial game: what each player minimises, as named 0-d terms that are summed."""
+
+    @abstractmethod
+    def discriminator_terms(self, critic: Critic, real: View, fake: View) -> Terms:
+        """Terms of the discriminator's update; `fake` carries no gradient to the generator."""
+
+    @abstractmethod
+    def generator_terms(self, critic: Critic, real: View, fake: View) -> Terms:
+        """Terms of the generator's update; the discriminator's weights are frozen."""
+
+    def after_discriminator_step(self, discriminator: nn.Module) -> None:
+        """Called after each discriminator step, for weight clipping."""
+
+
+class Fidelity(Protocol):
+    """A term that ties the generator to what was measured; added with the recipe's `weight`."""
+
+    @abstractmethod
+    def terms(
+        self,
+        trip: RoundTrip,
+        restore: Callable[[Measured], Tensor],
+        measure: Callable[[Tensor, Theta], Tensor],
+    ) -> Terms:
+        """Named 0-d terms.
+
+        `restore(measured)` completes another measurement with the current generator, and
+        `measure(images, theta)` is the sensor.
+        """
+
+
+class Metric(Protocol):
+    """A figure on held-out pictures: values a picture, then one summary.
+
+    `needs_truth`: it compares with the clean picture, and is absent where there is none.
+    """
+
+    needs_truth: bool = False
+
+    @abstractmethod
+    def per_picture(self, evaluated: Evaluated) -> dict[str, Tensor]:
+        """Named tensors whose first axis is the batch; NaN where a picture has no value."""
+
+    @abstractmethod
+    def summary(self, values: Mapping[str, Tensor]) -> dict[str, float]:
+        """Named figures over all pictures; the first is the headline."""
+
+    def score(self, summary: Mapping[str, float]) -> float:
+        """How good the summary is, higher is better: what `keep_best` compares."""
+        return next(iter(summary.values()))
+
+
+# What callbacks are told ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """The run that a callback observes. `resolved` is the whole recipe with its defaults."""
+
+    name: str
+    folder: Path
+    resolved: Mapping[str, Any]
+    total_steps: int
+    batch_size: int
+    first_step: int = 0
+    labels: tuple[str, ...] = ()
+
+
+class StepReport(Protocol):
+    """One finished step, counted from 1; nothing is computed or synchronised unless it is asked for."""
+
+    step: int
+
+    def terms(self) -> dict[str, float]:
+        """The terms of this step, by `player/name`."""
+        ...
+
+    def samples(self, count: int) -> Evaluated:
+        """The first `count` held-out pictures (training ones where none are held out), completed."""
+        ...

@@ -1,0 +1,102 @@
+"""Where a run computes: device, autocast precision and memory format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ambientkit.errors import InputError
+from ambientkit.interfaces import Measured, Theta, View
+
+Precision = Literal["auto", "fp32", "bf16"]
+Module = TypeVar("Module", bound=nn.Module)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A device and the precision of networks on it; losses and optimiser state stay float32."""
+
+    device: torch.device
+    bf16: bool
+
+    def place(self, network: Module) -> Module:
+        """Move a network here, its convolutions' weights laid out channels-last."""
+        network.to(self.device)
+        network.to(memory_format=torch.channels_last)
+        return network
+
+    def run(self, network: nn.Module, *inputs: Any) -> Tensor:
+        """Apply a network under autocast; the result is float32."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            output: Tensor = network(*inputs)
+        return output.float()
+
+    def send(self, measured: Measured) -> Measured:
+        """A batch on this device, channels-last where it is image-shaped."""
+        return Measured(
+            self.tensor(measured.y),
+            None if measured.observed is None else measured.observed.to(self.device),
+            None if measured.known is None else self.theta(measured.known),
+        )
+
+    def tensor(self, images: Tensor) -> Tensor:
+        """Images on this device, channels-last."""
+        layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
+        return images.to(self.device, memory_format=layout)
+
+    def theta(self, theta: Mapping[str, Tensor]) -> Theta:
+        """Theta on this device."""
+        return {name: value.to(self.device) for name, value in theta.items()}
+
+    def __str__(self) -> str:
+        return f"{self.device}, {'bf16' if self.bf16 else 'fp32'}"
+
+
+def choose(device: str = "auto", precision: str = "auto") -> Machine:
+    """The machine for `--device` and `--precision`.
+
+    Raises InputError for a device or precision that ambientkit cannot use or that is not there.
+    """
+    name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    kind = name.partition(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise InputError(f"device {device!r} is not supported; use cpu, cuda or auto")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            f"device {device!r} was asked for, but torch sees no CUDA GPU here; use --device cpu"
+        )
+    if precision not in ("auto", "fp32", "bf16"):
+        raise InputError(f"precision {precision!r} is not supported; use auto, fp32 or bf16")
+    bf16 = _native_bf16(kind) if precision == "auto" else precision == "bf16"
+    return Machine(_existing(name), bf16)
+
+
+def _existing(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"device {name!r} is not supported; use cpu, cuda, cuda:0 or auto") from None
+    count = torch.cuda.device_count() if device.type == "cuda" else 1
+    if device.index is not None and device.index >= count:
+        raise InputError(f"device {name!r} was asked for, but there are only {count}, counted from 0")
+    return device
+
+
+def _native_bf16(kind: str) -> bool:
+    """Whether bf16 is computed in hardware; where it is emulated it only costs time."""
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported())  # torch 2.11 has no public query
+
+
+def critic_of(machine: Machine, discriminator: nn.Module) -> Any:
+    """The discriminator as objectives call it: View -> float32 scores."""
+
+    def critic(view: View) -> Tensor:
+        return machine.run(discriminator, replace(view, y=machine.tensor(view.y)))
+
+    return critic

@@ -1,0 +1,78 @@
+"""Optimisers as recipes name them, and the averaged generator."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from ambientkit.recipe import SGD, Adadelta, Adam, RMSprop
+
+
+def build_optimizer(section: Adam | RMSprop | SGD | Adadelta, network: nn.Module) -> torch.optim.Optimizer:
+    """The optimiser of a recipe's section over all weights of `network`; fused where torch has it."""
+    weights = list(network.parameters())
+    settings = section.model_dump(exclude={"kind"})
+    if isinstance(section, Adam):
+        kind = torch.optim.AdamW if section.kind == "adamw" else torch.optim.Adam
+        return kind(weights, **settings, fused=True)
+    if isinstance(section, SGD):
+        return torch.optim.SGD(weights, **settings, fused=True)
+    if isinstance(section, RMSprop):
+        return torch.optim.RMSprop(weights, **settings, foreach=True)
+    return torch.optim.Adadelta(weights, **settings, foreach=True)
+
+
+class AveragedNetwork:
+    """An exponential moving average of a network, buffers too.
+
+    The decay rises as (1 + t) / (10 + t) up to `decay`, so that short runs are not dragged back to
+    their random start; it is a function of the step, so a resumed run continues it exactly.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move towards `network` after `step` (counted from 1)."""
+        weight = 1.0 - min(self.decay, (1 + step) / (10 + step))
+        mine, theirs = _state(self.network), _state(network)
+        floating = [i for i, value in enumerate(mine) if value.is_floating_point()]
+        torch._foreach_lerp_([mine[i] for i in floating], [theirs[i] for i in floating], weight)
+        for i, value in enumerate(mine):
+            if not value.is_floating_point():
+                value.copy_(theirs[i])
+
+
+def _state(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]
+
+
+@torch.no_grad()
+def reestimate_batch_norm(network: nn.Module, forwards: Iterable[object]) -> None:
+    """Re-estimate batch-norm statistics over `forwards`: an iterator that runs `network` as it is consumed.
+
+    With a further measurement the network trains on inputs with more hidden than it meets later;
+    its running statistics would describe the wrong inputs.
+    """
+    norms = batch_norms(network)
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over the batches
+        norm.train()
+    for _ in forwards:
+        pass
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()
+
+
+def batch_norms(network: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """The batch-norm layers with running statistics."""
+    layers = (layer for layer in network.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm))
+    return [layer for layer in layers if layer.track_running_stats]

@@ -1,0 +1,209 @@
+"""Complete picture files: find what is hidden, fill it, write the result and the mask of what was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+from torch.nn import functional
+
+from ambientkit.completion import TrainedRun
+from ambientkit.data import to_float
+from ambientkit.errors import DataError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+DEEP_MODES = ("I", "F")  # 16 bits, 32 bits and float; what PIL makes of them in 8 bits is cut off, not scaled
+Array = npt.NDArray[np.uint8]
+Hidden = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class MaskSource:
+    """Where the hidden pixels are told: exactly one of `masks`, `alpha` and `key_colour`.
+
+    `masks` is one mask file for all, or a folder with one of the picture's name (white, from 128 on,
+    is hidden); `alpha`: where alpha is below 128; `key_colour`: within `tolerance` of an RGB colour
+    in every channel. `dilate` grows the hole by so many pixels, for JPEG bleeds over its edge.
+    """
+
+    masks: Path | None = None
+    alpha: bool = False
+    key_colour: tuple[int, int, int] | None = None
+    tolerance: int = 0
+    dilate: int = 0
+
+    def __post_init__(self) -> None:
+        if sum((self.masks is not None, self.alpha, self.key_colour is not None)) != 1:
+            raise DataError(
+                "say where the hidden pixels are told: exactly one of masks, alpha and a key colour"
+            )
+        if min(self.tolerance, self.dilate) < 0:
+            raise DataError("tolerance and dilate cannot be negative")
+
+    def hidden(self, picture: Image.Image, path: Path) -> Tensor:
+        """Bool (1, 1, H, W), True where the picture is to be filled."""
+        hidden = torch.from_numpy(self._hidden(picture, path)).view(1, 1, picture.height, picture.width)
+        if not self.dilate:
+            return hidden
+        size = 2 * self.dilate + 1
+        return functional.max_pool2d(hidden.float(), size, stride=1, padding=self.dilate).bool()
+
+    def _hidden(self, picture: Image.Image, path: Path) -> Hidden:
+        if self.masks is not None:
+            return self._from_file(picture, path)
+        if self.alpha:
+            if not picture.has_transparency_data:
+                raise DataError(f"{path}: has no alpha channel; give --masks or --key-colour")
+            return np.asarray(picture.convert("RGBA").getchannel("A")) < 128
+        colours = np.asarray(picture.convert("RGB")).astype(int)
+        near: Hidden = (np.abs(colours - np.array(self.key_colour)) <= self.tolerance).all(axis=-1)
+        return near
+
+    def _from_file(self, picture: Image.Image, path: Path) -> Hidden:
+        assert self.masks is not None
+        found = _mask_file(self.masks, path) if self.masks.is_dir() else self.masks
+        mask = read_picture(found)
+        if mask.size != picture.size:
+            raise DataError(
+                f"{found}: the mask is {mask.width}x{mask.height}, {path} is {picture.width}x{picture.height}"
+            )
+        return np.asarray(mask.convert("L")) >= 128
+
+
+def _mask_file(folder: Path, picture: Path) -> Path:
+    found = sorted(
+        path for path in folder.glob("*") if path.stem == picture.stem and path.suffix.lower() in SUFFIXES
+    )
+    if len(found) != 1:
+        what = "no mask" if not found else f"{len(found)} masks"
+        raise DataError(f"{folder}: has {what} of the name {picture.stem!r}")
+    return found[0]
+
+
+@dataclass(frozen=True)
+class CompletedFile:
+    """One picture that was completed: what was read and what was written."""
+
+    source: Path
+    written: tuple[Path, ...]
+    mask: Path
+    hidden: float  # share of the pixels that were made
+
+
+def find_pictures(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """(picture, its name below the output folder without suffix) for files and folders of pictures."""
+    found = []
+    for path in paths:
+        if path.is_dir():
+            inner = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            found += [(p, p.relative_to(path).with_suffix("")) for p in inner]
+        elif path.is_file():
+            found.append((path, Path(path.stem)))
+        else:
+            raise DataError(f"{path}: there is no such file or folder")
+    if not found:
+        raise DataError(f"{', '.join(map(str, paths))}: no pictures there")
+    return found
+
+
+def complete_files(
+    run: TrainedRun, pictures: Sequence[Path], out: Path, source: MaskSource, samples: int | None = None
+) -> Iterator[CompletedFile]:
+    """Complete pictures one by one into `out`: NAME.png and NAME.mask.png, white where pixels were made.
+
+    Observed pixels keep their 8-bit values, EXIF data are dropped. Nothing is ever overwritten:
+    raises DataError before the first picture is touched when an output exists or two would be one.
+    """
+    jobs = [
+        (path, _outputs(out / name, samples), out / f"{name}.mask.png")
+        for path, name in find_pictures(pictures)
+    ]
+    _require_new([file for _, written, mask in jobs for file in (*written, mask)])
+    for path, written, mask in jobs:
+        yield _complete_file(run, path, written, mask, source, samples)
+
+
+def _outputs(stem: Path, samples: int | None) -> tuple[Path, ...]:
+    if samples is None:
+        return (Path(f"{stem}.png"),)
+    return tuple(Path(f"{stem}.{number}.png") for number in range(samples))
+
+
+def _require_new(files: Sequence[Path]) -> None:
+    seen: set[Path] = set()
+    for file in files:
+        if file in seen:
+            raise DataError(
+                f"{file}: two pictures would be written there; complete them into different folders"
+            )
+        if file.exists():
+            raise DataError(f"{file}: exists already; give another --out")
+        seen.add(file)
+
+
+def _complete_file(
+    run: TrainedRun,
+    path: Path,
+    written: tuple[Path, ...],
+    mask: Path,
+    source: MaskSource,
+    samples: int | None,
+) -> CompletedFile:
+    picture = read_picture(path)
+    hidden = source.hidden(picture, path)
+    if picture.mode.startswith(DEEP_MODES):
+        raise DataError(f"{path}: has more than 8 bits a channel; convert it to 8 bits first")
+    pixels = _pixels(picture, run.image_shape[0])
+    fills = run.complete(to_float(pixels), ~hidden, samples=samples)
+    fills = fills if samples is not None else fills[None]
+    mask.parent.mkdir(parents=True, exist_ok=True)
+    for fill, file in zip(fills, written, strict=True):
+        _save(torch.where(hidden, to_eight_bits(fill), pixels)[0], file)
+    _save(hidden[0].to(torch.uint8) * 255, mask)
+    return CompletedFile(path, written, mask, float(hidden.float().mean()))
+
+
+def read_picture(path: Path) -> Image.Image:
+    """A picture, upright; raises DataError that names the file."""
+    try:
+        with Image.open(path) as opened:
+            opened.load()
+            return ImageOps.exif_transpose(opened)
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file") from None
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path}: is no picture that can be read ({error})") from error
+
+
+def to_eight_bits(images: Tensor) -> Tensor:
+    """[-1, 1] to 0..255."""
+    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def _pixels(picture: Image.Image, channels: int) -> Tensor:
+    """uint8 (1, C, H, W)."""
+    array = np.array(picture.convert("L" if channels == 1 else "RGB"))
+    return (
+        torch.from_numpy(array.reshape(picture.height, picture.width, -1)).permute(2, 0, 1)[None].contiguous()
+    )
+
+
+def _save(pixels: Tensor, path: Path) -> None:
+    array: Array = pixels.permute(1, 2, 0).numpy()
+    Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(path, format="PNG")
+
+
+def save_pictures(images: Tensor, out: Path) -> list[Path]:
+    """Write images (n, C, H, W) in [-1, 1] as `out`/00000.png and so on; never overwrites."""
+    files = [out / f"{number:05d}.png" for number in range(len(images))]
+    _require_new(files)
+    out.mkdir(parents=True, exist_ok=True)
+    for image, file in zip(images, files, strict=True):
+        _save(to_eight_bits(image), file)
+    return files

@@ -1,0 +1,116 @@
+"""Where plugins come from: entry points, single files, objects. `load` imports them, nothing before it."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+from ambientkit.errors import PluginError
+
+GROUP = "ambientkit"
+"""The entry-point group, and the distribution whose entry points are the built-ins."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A plugin that is there but not yet imported.
+
+    `namespace` is "" for a built-in. `asked` is True where the user named this very plugin, so
+    that its failure is an error and not a line in a list.
+    """
+
+    name: str
+    namespace: str
+    version: str
+    source: str
+    load: Callable[[], object]
+    asked: bool = False
+
+
+def installed(discover: bool) -> Iterator[Candidate]:
+    """Candidates of installed distributions: the built-ins, then (if `discover`) all others by name.
+
+    A distribution that stands twice on `sys.path` counts once: the first one, which Python imports.
+    """
+    found = {(_distribution(point), point.name, point.value): point for point in entry_points(group=GROUP)}
+    points = [point for point in found.values() if discover or _distribution(point) == GROUP]
+    if not any(_distribution(point) == GROUP for point in points):
+        yield Candidate(GROUP, "", "", "built-in", _no_built_ins)
+    yield from map(_from_entry_point, sorted(points, key=_order))
+
+
+def from_object(plugin: object) -> Candidate:
+    """A module or object given by API; namespace: its own `namespace`, else the last part of its name."""
+    own = getattr(plugin, "__name__", type(plugin).__name__)
+    namespace = str(getattr(plugin, "namespace", own.rpartition(".")[2]))
+    _check_namespace(namespace, f"plugin {own!r}", "give it another attribute `namespace`")
+    version = str(getattr(plugin, "__version__", ""))
+    return Candidate(own, namespace, version, f"object {own}", lambda: plugin, asked=True)
+
+
+def from_files(files: Iterable[Path | str]) -> list[Candidate]:
+    """One candidate a file, however often it is named. Raises PluginError on what is no plugin file."""
+    return [_from_file(path) for path in dict.fromkeys(Path(file).resolve() for file in files)]
+
+
+def _from_file(path: Path) -> Candidate:
+    if path.suffix != ".py" or not path.is_file():
+        wrong = "is no Python file" if path.is_file() else "there is no such file"
+        raise PluginError(f"--plugin {path}: {wrong}; give the path of a .py file")
+    _check_namespace(path.stem, f"--plugin {path}", "rename the file")
+    # A single file has no version: its content is what a resumed run is compared with.
+    version = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    return Candidate(path.stem, path.stem, version, f"file {path}", lambda: _import_file(path), asked=True)
+
+
+def _import_file(path: Path) -> ModuleType:
+    # The path's digest keeps two files of one name apart.
+    name = f"ambientkit_file_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pydantic and dataclasses look their classes' module up here
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _no_built_ins() -> object:
+    raise PluginError("the distribution 'ambientkit' is not installed: run `pip install -e .` in its folder")
+
+
+def _from_entry_point(point: EntryPoint) -> Candidate:
+    distribution = _distribution(point)
+    version = point.dist.version if point.dist else ""
+    if distribution == GROUP:
+        return Candidate(point.name, "", version, f"built-in (entry point {point.name})", point.load)
+    source = f"{distribution} {version} (entry point {point.name})"
+    return Candidate(point.name, distribution.removeprefix(f"{GROUP}-"), version, source, point.load)
+
+
+def _distribution(point: EntryPoint) -> str:
+    """The distribution's name, normalised as package indexes do."""
+    return re.sub(r"[-_.]+", "-", point.dist.name).lower() if point.dist else ""
+
+
+def _order(point: EntryPoint) -> tuple[bool, str, str]:
+    distribution = _distribution(point)
+    return distribution != GROUP, distribution, point.name
+
+
+def _check_namespace(namespace: str, place: str, remedy: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", namespace):
+        raise PluginError(
+            f"{place}: {namespace!r} cannot be a namespace (letters, digits, _ and -); {remedy}"
+        )

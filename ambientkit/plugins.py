@@ -1,0 +1,162 @@
+"""Find plugins, load them one at a time, and say what went wrong.
+
+A plugin that cannot be loaded breaks only the recipes that name it: its failure is kept as data.
+Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pluggy
+
+from ambientkit.errors import PluginError
+from ambientkit.hookspecs import Lifecycle
+from ambientkit.plugin_loading import describe_failure, load, register_checked
+from ambientkit.plugin_sources import Candidate, from_files, from_object, installed
+from ambientkit.registry import CATEGORIES, Registered, Registry, did_you_mean
+
+
+@dataclass(frozen=True)
+class PluginReport:
+    """What became of one plugin.
+
+    `namespace` is "" for a built-in; `components` are `category/name`, sorted; `error` is one line,
+    None where all went well.
+    """
+
+    name: str
+    namespace: str
+    version: str
+    source: str
+    components: tuple[str, ...] = ()
+    error: str | None = None
+
+
+@dataclass
+class Plugins:
+    """The plugins of one engine: what they offer, and which of them failed."""
+
+    registry: Registry = field(default_factory=Registry)
+    reports: tuple[PluginReport, ...] = ()
+
+    @classmethod
+    def discover(
+        cls, plugins: Iterable[object] = (), files: Iterable[Path | str] = (), discover: bool = True
+    ) -> Plugins:
+        """Load the built-ins, what is installed, `plugins` (modules or objects) and `files` (`--plugin`).
+
+        With `discover=False` nothing installed is loaded but the built-ins. Raises PluginError where
+        one of `plugins` or `files` fails, for the user asked for it; others only leave a report.
+        """
+        found = cls()
+        for candidate in [*installed(discover), *map(from_object, plugins), *from_files(files)]:
+            found._load(candidate)
+        return found
+
+    @property
+    def failures(self) -> tuple[PluginReport, ...]:
+        """The reports of plugins that could not be loaded."""
+        return tuple(report for report in self.reports if report.error)
+
+    def require(self, category: str, name: str) -> Registered:
+        """The component of that name. Raises PluginError with `explain_missing` where there is none."""
+        found = self.registry.find(category, name)
+        if found is None:
+            raise PluginError(f"unknown {category} {name!r}; {self.explain_missing(category, name)}")
+        return found
+
+    def explain_missing(self, category: str, name: str) -> str:
+        """Why there is no such component, or what to write instead: one line, to follow `unknown ...;`."""
+        if category not in CATEGORIES:
+            return (
+                f"there is no category {category!r}; {_nearest(category, CATEGORIES) or _listed(CATEGORIES)}"
+            )
+        elsewhere = [entry.category for entry in self.registry if entry.name == name]
+        if elsewhere:
+            return f"{name!r} is a {' and a '.join(elsewhere)}, not a {category}"
+        namespace = name.partition("/")[0] if "/" in name else ""
+        if namespace not in {report.namespace for report in self.reports}:
+            return self._unknown_namespace(category, name, namespace)
+        names = self.registry.names(category)
+        near = _nearest(name, names)
+        # A misspelt built-in is the likelier fault than a broken one; of one namespace, say both.
+        broken = [] if near and not namespace else self._failures_of(namespace)
+        return "; ".join([near or _listed(names), *broken])
+
+    def used(self, entries: Iterable[Registered]) -> list[dict[str, str]]:
+        """Provenance for `run.json`: the plugins that offer `entries`, with their version and source."""
+        wanted = {f"{entry.category}/{entry.name}" for entry in entries}
+        return [
+            {
+                "name": report.name,
+                "namespace": report.namespace,
+                "version": report.version,
+                "source": report.source,
+            }
+            for report in self.reports
+            if wanted.intersection(report.components)
+        ]
+
+    def _failures_of(self, namespace: str) -> list[str]:
+        failed = [report for report in self.failures if report.namespace == namespace]
+        if failed and not namespace:
+            names = ", ".join(report.name for report in failed)
+            return [f"built-in plugins failed: {names} (`ambientkit plugins` says why)"]
+        return [f"plugin {report.name!r}, {report.source}, failed: {report.error}" for report in failed]
+
+    def _load(self, candidate: Candidate) -> None:
+        components, failure = self._components(candidate)
+        if failure and candidate.asked:
+            raise PluginError(f"{candidate.source}: {failure}")
+        about = (candidate.name, candidate.namespace, candidate.version, candidate.source)
+        self.reports += (PluginReport(*about, components, failure),)
+
+    def _components(self, candidate: Candidate) -> tuple[tuple[str, ...], str | None]:
+        try:
+            entries = load(candidate)
+            self.registry.add(entries)
+        except (Exception, SystemExit) as error:  # a plugin may do anything, but Ctrl-C is the user's
+            return (), describe_failure(error)
+        return tuple(sorted(f"{entry.category}/{entry.name}" for entry in entries)), None
+
+    def _unknown_namespace(self, category: str, name: str, namespace: str) -> str:
+        known = {report.namespace for report in self.reports if report.namespace}
+        near = _nearest(name, self.registry.names(category)) or did_you_mean(namespace, known)
+        install = f"install ambientkit-{namespace} or pass --plugin {namespace}.py"
+        return (
+            f"no installed plugin has the namespace {namespace!r}; {near + ' or ' if near else ''}{install}"
+        )
+
+
+def lifecycle(callbacks: Sequence[object]) -> pluggy.PluginManager:
+    """A manager whose hooks call `callbacks` in the order given.
+
+    Raises PluginError on a callback with a misspelt hook, without any hook, or listed twice.
+    """
+    manager = pluggy.PluginManager("ambientkit")
+    manager.add_hookspecs(Lifecycle)
+    # pluggy calls the last registered first.
+    for place, callback in reversed(list(enumerate(callbacks))):
+        name = type(callback).__name__
+        if manager.is_registered(callback):
+            raise PluginError(f"callback {name} is listed twice with the same options; remove one")
+        try:
+            register_checked(manager, callback, f"{place} {name}")
+        except (PluginError, pluggy.PluginValidationError) as error:
+            raise PluginError(f"callback {name}: {error}") from error
+    return manager
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    """Did-you-mean that also sees a namespace that is missing or too many."""
+    known = list(names)
+    tail = name.rpartition("/")[2]
+    same = [other for other in known if other.rpartition("/")[2] == tail]
+    return f"did you mean {same[0]!r}?" if same else did_you_mean(name, known)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return "there are " + (", ".join(names) or "none")

@@ -1,0 +1,121 @@
+"""All that stands ready before the first step: data, networks, metrics, callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pluggy
+
+from ambientkit import checkpoints
+from ambientkit.assembly import Data, batches, build, build_game, build_metrics, prepare_data, probe
+from ambientkit.data import Batches, Progress, no_progress
+from ambientkit.interfaces import RunInfo
+from ambientkit.machine import Machine
+from ambientkit.recipe import Plan
+from ambientkit.trainer import Trainer
+from ambientkit.updates import Game
+
+FRESH = "measured anew each time it is read (measure: fresh): not learning from incomplete data"
+
+
+@dataclass
+class Prepared:
+    """A run that can begin."""
+
+    plan: Plan
+    data: Data
+    game: Game
+    batches: Batches
+
+    @property
+    def total_steps(self) -> int:
+        """Length of the run in steps; an epoch is len(data) // batch_size of them."""
+        train = self.plan.recipe.train
+        if train.steps is not None:
+            return train.steps
+        assert train.epochs is not None
+        return max(1, round(train.epochs * self.batches.per_epoch))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What every result of the run must say of itself."""
+        return (FRESH,) if self.plan.recipe.data.measure == "fresh" else ()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What run.json says of the data and the networks."""
+        players = {"generator": self.game.generator, "discriminator": self.game.discriminator}
+        return {
+            "total_steps": self.total_steps,
+            "labels": list(self.labels),
+            "image_shape": list(self.data.image_shape),
+            "measured_shape": list(self.data.context.measured_shape or ()),
+            "fill": self._fill,
+            "data": {
+                "fingerprint": self.data.fingerprint,
+                "training": len(self.data.samples),
+                "held_out": len(self.data.held_out or ()),
+                "skipped": list(self.data.skipped),
+            },
+            "parameters": {
+                name: sum(weight.numel() for weight in player.network.parameters())
+                for name, player in players.items()
+                if player
+            },
+        }
+
+    @property
+    def _fill(self) -> float | None:
+        """What the generator sees in hidden pixels; of whole pictures, the further sensor hides some."""
+        method = self.game.method
+        if method.sensor.fill is None and method.further is not None:
+            return method.further.fill
+        return method.sensor.fill
+
+    def trainer(
+        self, folder: Path, hooks: Callable[[Sequence[object]], pluggy.PluginManager], *, warm: bool
+    ) -> Trainer:
+        """The trainer that writes into `folder`; `hooks` joins the recipe's callbacks with the caller's.
+
+        `warm`: begin with the weights that `train.init_from` names (a resumed run has its own).
+        """
+        callbacks = [build(choice, self.data.context) for choice in self.plan.callbacks]
+        trainer = Trainer(
+            plan=self.plan,
+            game=self.game,
+            batches=self.batches,
+            held_out=self.data.held_out,
+            metrics=build_metrics(self.plan, self.data.context),
+            folder=folder,
+            hooks=hooks(callbacks),
+            info=self._info(folder),
+        )
+        origin = self.plan.recipe.train.init_from
+        if warm and origin is not None:
+            trainer.warm_start(checkpoints.find(Path(origin)))
+        return trainer
+
+    def _info(self, folder: Path) -> RunInfo:
+        return RunInfo(
+            name=self.plan.recipe.name,
+            folder=folder,
+            resolved=self.plan.resolved(),
+            total_steps=self.total_steps,
+            batch_size=self.plan.recipe.train.batch_size,
+            labels=self.labels,
+        )
+
+
+def prepare(plan: Plan, machine: Machine, cache: Path, progress: Progress | None = None) -> Prepared:
+    """Measure the data, build the networks and try them on two pictures.
+
+    Raises DataError or PluginError when they do not fit; nothing has been written but the store.
+    """
+    data, sensor = prepare_data(plan, cache, progress or no_progress)
+    order = batches(plan, data)
+    game = build_game(plan, data.context, sensor, machine)
+    probe(game, machine.send(order(0)))
+    return Prepared(plan, data, game, order)

@@ -1,0 +1,307 @@
+"""The recipe: the whole experiment as frozen pydantic models, and the plan it resolves to.
+
+Device, precision and output folder are no part of it; they are flags of the command. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ambientkit.errors import Problem
+from ambientkit.interfaces import Context
+from ambientkit.registry import Options, Registered
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
+class Section(BaseModel):
+    """Base of the recipe's own sections."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Spec(BaseModel):
+    """A component by its `kind`, with its options beside it (checked against the component)."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+    own_keys: ClassVar[frozenset[str]] = frozenset({"kind"})
+
+    kind: str
+    """Name of the component: bare for a built-in, `namespace/kind` for a plugin's."""
+
+
+class FidelitySpec(Spec):
+    """A fidelity and its weight in the generator's loss."""
+
+    own_keys: ClassVar[frozenset[str]] = frozenset({"kind", "weight"})
+
+    weight: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """Factor of its terms in the generator's loss."""
+
+
+class MetricSpec(Spec):
+    """A metric and how often it is taken."""
+
+    own_keys: ClassVar[frozenset[str]] = frozenset({"kind", "every"})
+
+    every: Count | None = None
+    """Steps between evaluations; null: at the start and the end only (which are always taken)."""
+
+
+class HoldoutRule(Section):
+    """Hold out pictures where int(sha1(file name), 16) % one_in == 0, and evaluate on the first of them."""
+
+    one_in: int = Field(ge=2)
+    """One picture in so many is held out, by the hash of its file name."""
+    first: Count | None = None
+    """Evaluate on the first so many of them, in key order; the others are left unused. null: all."""
+
+
+class DataSection(Section):
+    """Where the training pictures come from, and how they are measured."""
+
+    source: Spec
+    """The data set."""
+    image_size: tuple[Count, Count] | None = None
+    """Height and width; null: as the data set has them."""
+    holdout: Annotated[int, Field(ge=0)] | HoldoutRule = 0
+    """Pictures kept out of training for metrics: how many (those with the smallest name hash), or a rule."""
+    seed: Seed = 0
+    """Seed of the measurements, apart from the run's seed: runs that share it share a measured store."""
+    flip: bool = False
+    """Mirror training samples at random; refused unless the sensor declares `flip` symmetric."""
+    measure: Literal["once", "fresh"] = "once"
+    """`once`: every picture is measured exactly once, the honest setting. `fresh`: anew each time it is
+    read, which shows every pixel sooner or later and exists only to reproduce papers that did so."""
+
+
+class FurtherSection(Section):
+    """A further measurement of the training measurements, so that something hidden is known."""
+
+    measurement: Spec
+    """The sensor that hides more; use the law of the data's own sensor."""
+    probability: float = Field(default=1.0, ge=0, le=1)
+    """Share of the pictures that get it."""
+
+
+class EvaluationSection(Section):
+    """How held-out pictures are measured and completed for the metrics."""
+
+    measurement: Spec | None = None
+    """Their sensor; null: the training sensor. Their holes depend on `data.seed` alone."""
+    batch_size: Count = 64
+    """Pictures completed at a time."""
+
+
+class Adam(Section):
+    """Adam (Kingma and Ba 2015)."""
+
+    kind: Literal["adam", "adamw"] = "adam"
+    """`adam`, or `adamw`, whose weight decay is apart from the gradient."""
+    lr: float = Field(default=2e-4, gt=0)
+    """Learning rate."""
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.5, 0.999)
+    """Decay of the running means of the gradient and of its square."""
+    eps: float = Field(default=1e-8, gt=0)
+    """Added to the denominator."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Pull of the weights to zero."""
+
+
+class RMSprop(Section):
+    """RMSprop, as WGAN with weight clipping used it."""
+
+    kind: Literal["rmsprop"]
+    """Always `rmsprop`."""
+    lr: float = Field(default=5e-5, gt=0)
+    """Learning rate."""
+    alpha: float = Field(default=0.99, ge=0, lt=1)
+    """Decay of the running mean of the squared gradient."""
+    eps: float = Field(default=1e-8, gt=0)
+    """Added to the denominator."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Pull of the weights to zero."""
+
+
+class SGD(Section):
+    """Stochastic gradient descent with momentum."""
+
+    kind: Literal["sgd"]
+    """Always `sgd`."""
+    lr: float = Field(gt=0)
+    """Learning rate."""
+    momentum: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the last step that is kept."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Pull of the weights to zero."""
+
+
+class Adadelta(Section):
+    """Adadelta, as GLCIC used it."""
+
+    kind: Literal["adadelta"]
+    """Always `adadelta`."""
+    lr: float = Field(default=1.0, gt=0)
+    """Factor of the step."""
+    rho: float = Field(default=0.9, ge=0, lt=1)
+    """Decay of the running means."""
+    eps: float = Field(default=1e-6, gt=0)
+    """Added under both roots."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Pull of the weights to zero."""
+
+
+Optimizer = Annotated[Adam | RMSprop | SGD | Adadelta, Field(discriminator="kind")]
+
+
+class CheckpointSection(Section):
+    """When checkpoints are written and which are kept."""
+
+    every: Count | None = None
+    """Steps between checkpoints; null: at the end only (and when a signal ends the run)."""
+    keep: Count = 3
+    """How many of the latest are kept."""
+    best: str | None = None
+    """Keep also the best by this metric, which must be among `metrics`."""
+
+
+class TrainSection(Section):
+    """The loop: how long, how much at a time, and who is updated how often."""
+
+    epochs: float | None = Field(default=None, gt=0)
+    """Length in epochs of len(data) // batch_size steps; give this or `steps`."""
+    steps: Count | None = None
+    """Length in steps; give this or `epochs`."""
+    batch_size: Count = 64
+    """Pictures in a batch, over all processes."""
+    accumulate: Count = 1
+    """Split each batch in so many parts and add up their gradients, to save memory."""
+    discriminator_updates: Count = 1
+    """Discriminator updates a step."""
+    generator_updates: Count = 1
+    """Generator updates a step."""
+    batches: Literal["shared", "fresh"] = "shared"
+    """`shared`: one batch a step for all its updates; `fresh`: one for each. theta' is always fresh."""
+    generator_optimizer: Optimizer = Adam()
+    """The generator's optimiser."""
+    discriminator_optimizer: Optimizer = Adam()
+    """The discriminator's optimiser."""
+    ema_decay: float | None = Field(default=0.999, ge=0, lt=1)
+    """Decay of the averaged generator that is evaluated and used; null: none is kept."""
+    gradient_clip: float | None = Field(default=None, gt=0)
+    """Largest gradient norm of either network; null: not clipped."""
+    init_from: str | None = None
+    """A run folder whose weights to begin with; shapes must fit."""
+    checkpoints: CheckpointSection = CheckpointSection()
+    """When checkpoints are written."""
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainSection:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give either 'epochs' or 'steps'")
+        return self
+
+
+class Recipe(Section):
+    """A whole experiment."""
+
+    recipe: Literal[1]
+    """Format number."""
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    """Name of the run's folder: letters, digits, `_`, `.` and `-`."""
+    seed: Seed = 0
+    """Seed of weights, batch order, theta' and latents."""
+    data: DataSection
+    """The training pictures, and how they become measurements."""
+    measurement: Spec
+    """The sensor that measured the data, applied with fresh theta' to what the generator makes."""
+    generator: Spec
+    """The network that completes measurements, or makes pictures from a latent."""
+    composite: bool = True
+    """Keep observed pixels bit for bit; needs an exact sensor."""
+    discriminator: Spec | None = None
+    """null, with `objective` null: no adversarial game."""
+    objective: Spec | None = None
+    """The adversarial game: what generator and discriminator minimise."""
+    further: FurtherSection | None = None
+    """Hide more of the measurements, so that something hidden is known; null: nothing more."""
+    fidelity: tuple[FidelitySpec, ...] = ()
+    """Terms that tie the generator to what was measured."""
+    evaluation: EvaluationSection = EvaluationSection()
+    """How held-out pictures are measured and completed."""
+    train: TrainSection
+    """The loop."""
+    metrics: tuple[MetricSpec, ...] = ()
+    """Figures on held-out pictures."""
+    callbacks: tuple[Spec, ...] = ()
+    """Observers of the run."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A component chosen by a recipe, with its options checked."""
+
+    spec: Spec
+    registered: Registered
+    options: Options
+
+    def build(self, context: Context) -> Any:
+        """Build the component."""
+        return self.registered.component.build(self.options, context)
+
+    def resolved(self) -> dict[str, Any]:
+        """`kind`, the engine's own keys and every option with its default, as plain data."""
+        own = self.spec.model_dump(mode="json", include=set(self.spec.own_keys))
+        return {**own, **self.options.model_dump(mode="json")}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe whose every component was found and whose every option was checked."""
+
+    recipe: Recipe
+    source: Choice
+    measurement: Choice
+    generator: Choice
+    discriminator: Choice | None
+    objective: Choice | None
+    further: Choice | None
+    evaluation: Choice | None
+    fidelities: tuple[Choice, ...]
+    metrics: tuple[Choice, ...]
+    callbacks: tuple[Choice, ...]
+    warnings: tuple[Problem, ...] = ()
+    text: str = ""  # the recipe as it was written
+
+    def choices(self) -> Iterator[Choice]:
+        """Every component in use."""
+        single = (self.source, self.measurement, self.generator, self.discriminator, self.objective)
+        yield from (choice for choice in (*single, self.further, self.evaluation) if choice)
+        yield from (*self.fidelities, *self.metrics, *self.callbacks)
+
+    def resolved(self) -> dict[str, Any]:
+        """The whole recipe with every default, as plain data that loads to an equal plan."""
+        data = self.recipe.model_dump(mode="json")
+        for key in ("measurement", "generator", "discriminator", "objective"):
+            data[key] = _resolved(getattr(self, key))
+        data["data"]["source"] = self.source.resolved()
+        data["evaluation"]["measurement"] = _resolved(self.evaluation)
+        if self.further:
+            data["further"]["measurement"] = self.further.resolved()
+        data["fidelity"] = [choice.resolved() for choice in self.fidelities]
+        data["metrics"] = [choice.resolved() for choice in self.metrics]
+        data["callbacks"] = [choice.resolved() for choice in self.callbacks]
+        unused = "steps" if self.recipe.train.steps is None else "epochs"
+        del data["train"][unused]
+        return data
+
+
+def _resolved(choice: Choice | None) -> dict[str, Any] | None:
+    return choice.resolved() if choice else None

@@ -1,0 +1,229 @@
+"""From a tree to a plan: the recipe's own shape, every component and its options, then the pairs.
+
+Pairs (see `recipe_rules`) can be judged only between parts that are valid, so a recipe's problems
+come in two lots: those of its shape and options, all at once; then, if there are none, those of pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+from typing import Any, Protocol
+
+from ambientkit.errors import AmbientkitError, Place, Problem, RecipeError
+from ambientkit.interfaces import Context, Measurement
+from ambientkit.recipe import Choice, FidelitySpec, MetricSpec, Plan, Recipe, Spec
+from ambientkit.recipe_messages import validate
+from ambientkit.recipe_rules import ALL_RULES, Case
+from ambientkit.recipe_yaml import Keys, Node, dotted, from_plain
+from ambientkit.registry import Options, Registered, Registry
+
+
+class PluginSource(Protocol):
+    """What is needed of `ambientkit.plugins.Plugins`."""
+
+    @property
+    def registry(self) -> Registry:
+        """Every usable component."""
+        ...
+
+    def explain_missing(self, category: str, name: str) -> str:
+        """What to do about a component that is not there."""
+        ...
+
+
+_SINGLE: dict[Keys, str] = {
+    ("data", "source"): "dataset",
+    ("measurement",): "measurement",
+    ("generator",): "generator",
+    ("discriminator",): "discriminator",
+    ("objective",): "objective",
+    ("further", "measurement"): "measurement",
+    ("evaluation", "measurement"): "measurement",
+}
+_LISTS: dict[Keys, str] = {("fidelity",): "fidelity", ("metrics",): "metric", ("callbacks",): "callback"}
+_SPECS: dict[str, type[Spec]] = {"fidelity": FidelitySpec, "metric": MetricSpec}
+
+
+def check(tree: Node, plugins: PluginSource, text: str) -> Plan:
+    """The plan of a recipe. Raises RecipeError with its problems."""
+    problems: list[Problem] = []
+    recipe, found = validate(Recipe, tree, tree, ())
+    problems += found
+    chosen: dict[Keys, Choice] = {}
+    for keys, category in _spec_places(tree):
+        choice, found = _resolve(tree, keys, category, plugins)
+        problems += found
+        if choice:
+            chosen[keys] = choice
+    if recipe is None or problems:
+        raise RecipeError(dict.fromkeys(problems))
+    return _paired(tree, _plan(recipe, chosen, text), chosen, plugins.registry)
+
+
+def check_options(registered: Registered, options: Mapping[str, Any]) -> Options:
+    """The options of one component, given as plain data; raises RecipeError with every problem."""
+    plain = {name: str(value) if isinstance(value, PurePath) else value for name, value in options.items()}
+    tree = from_plain(plain, Place(f"{registered.category} {registered.name}"))
+    checked, problems = validate(registered.component.options, tree, tree, (), frozenset())
+    if checked is None or problems:
+        raise RecipeError(problems)
+    return checked
+
+
+def _spec_places(tree: Node) -> Iterator[tuple[Keys, str]]:
+    """Where the tree names a component, and of what category."""
+    for keys, category in _SINGLE.items():
+        node = tree.find(keys)
+        if node and isinstance(node.value, dict):
+            yield keys, category
+    for keys, category in _LISTS.items():
+        node = tree.find(keys)
+        for index, item in enumerate(node.value if node and isinstance(node.value, list) else ()):
+            if isinstance(item.value, dict):
+                yield (*keys, index), category
+
+
+def _resolve(
+    tree: Node, keys: Keys, category: str, plugins: PluginSource
+) -> tuple[Choice | None, list[Problem]]:
+    """The component at `keys` with its options; a kind that is not text is the recipe's own problem."""
+    node = tree.nearest(keys)
+    kind = node.child("kind")
+    if kind is None or not isinstance(kind.value, str):
+        return None, []
+    registered = plugins.registry.find(category, kind.value)
+    if registered is None:
+        remedy = plugins.explain_missing(category, kind.value)
+        where = dotted((*keys, "kind"))
+        return None, [Problem(kind.place, where, f"unknown {category} {kind.value!r}", remedy)]
+    try:
+        return _checked(tree, keys, registered)
+    except Exception as error:  # a plugin's own validator may fail in any way
+        return None, [_failure(tree, keys, registered, error)]
+
+
+def _checked(tree: Node, keys: Keys, registered: Registered) -> tuple[Choice | None, list[Problem]]:
+    """The component at `keys` with its options, or their problems."""
+    node = tree.nearest(keys)
+    spec_type = _SPECS.get(registered.category, Spec)
+    own = {key: child for key, child in node.value.items() if key not in spec_type.own_keys}
+    model = registered.component.options
+    options, problems = validate(model, replace(node, value=own), tree, keys, spec_type.own_keys)
+    spec, _ = validate(spec_type, node, tree, keys)  # its problems are among the recipe's
+    return (Choice(spec, registered, options) if options and spec else None), problems
+
+
+def _plan(recipe: Recipe, chosen: dict[Keys, Choice], text: str) -> Plan:
+    def several(name: str) -> tuple[Choice, ...]:
+        return tuple(choice for keys, choice in chosen.items() if keys[0] == name)
+
+    return Plan(
+        recipe=recipe,
+        source=chosen["data", "source"],
+        measurement=chosen["measurement",],
+        generator=chosen["generator",],
+        discriminator=chosen.get(("discriminator",)),
+        objective=chosen.get(("objective",)),
+        further=chosen.get(("further", "measurement")),
+        evaluation=chosen.get(("evaluation", "measurement")),
+        fidelities=several("fidelity"),
+        metrics=several("metrics"),
+        callbacks=several("callbacks"),
+        text=text,
+    )
+
+
+# Pairs ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Declared:
+    """What components declare, and the problems of those that could not even be asked."""
+
+    facts: dict[Keys, frozenset[str]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def _paired(tree: Node, plan: Plan, chosen: dict[Keys, Choice], registry: Registry) -> Plan:
+    """The plan with its warnings, once nothing in it is found impossible."""
+    declared = _declared(tree, plan.recipe, chosen)
+    case = Case(tree, plan, declared.facts, registry)
+    problems = [*declared.problems, *_complaints(case, chosen)]
+    problems += [problem for rule in ALL_RULES for problem in rule(case)]
+    if any(not problem.warning for problem in problems):
+        raise RecipeError(dict.fromkeys(problem for problem in problems if not problem.warning))
+    return replace(plan, warnings=tuple(dict.fromkeys(problems)))
+
+
+def _declared(tree: Node, recipe: Recipe, chosen: dict[Keys, Choice]) -> _Declared:
+    result = _Declared()
+    context = Context(image_size=recipe.data.image_size)
+    for keys, choice in chosen.items():
+        try:
+            result.facts[keys] = _facts(choice, context)
+        except Exception as error:
+            result.facts[keys] = frozenset()
+            result.problems.append(_failure(tree, keys, choice.registered, error))
+    return result
+
+
+_UNDECLARED = {"dataset": frozenset({"clean"}), "generator": frozenset({"completes"})}
+"""What the contracts' own defaults say of components that declare nothing."""
+
+
+def _facts(choice: Choice, context: Context) -> frozenset[str]:
+    """What the component declares; a sensor that declares nothing is built and looked at."""
+    facts = choice.options.facts()
+    if facts is not None:
+        return facts
+    category = choice.registered.category
+    if category != "measurement":
+        return _UNDECLARED.get(category, frozenset())
+    return _facts_of_sensor(choice.build(context))
+
+
+def _facts_of_sensor(sensor: Measurement) -> frozenset[str]:
+    has = {
+        "exact": sensor.exact,
+        "flip": "flip" in sensor.symmetric,
+        "observed": getattr(type(sensor), "observed", None) not in (None, Measurement.observed),
+        "random": sensor.random,
+    }
+    return frozenset(name for name, holds in has.items() if holds)
+
+
+def _complaints(case: Case, chosen: dict[Keys, Choice]) -> Iterator[Problem]:
+    """What components say of their own options in this recipe."""
+    context = Context(image_size=case.recipe.data.image_size, facts=_all_facts(case, chosen))
+    for keys, choice in chosen.items():
+        try:
+            complaints = list(choice.options.complaints(context))
+        except Exception as error:
+            yield _failure(case.tree, keys, choice.registered, error)
+            continue
+        for complaint in complaints:
+            where = (*keys, *filter(None, complaint.field.split(".")))
+            place = case.tree.nearest(where).place
+            yield Problem(place, dotted(where), complaint.message, complaint.remedy, complaint.warning)
+
+
+def _all_facts(case: Case, chosen: dict[Keys, Choice]) -> frozenset[str]:
+    """`measurement:exact` and the like; those of further and evaluation sensors under these names."""
+    names: dict[Keys, str] = {
+        ("further", "measurement"): "further",
+        ("evaluation", "measurement"): "evaluation",
+    }
+    found = set()
+    for keys, choice in chosen.items():
+        role = names.get(keys, choice.registered.category)
+        found |= {f"{role}:{fact}" for fact in case.facts[keys]}
+    return frozenset(found)
+
+
+def _failure(tree: Node, keys: Keys, entry: Registered, error: Exception) -> Problem:
+    """A component that fails while it is asked is a problem of the recipe that names it, no traceback."""
+    reason = str(error) if isinstance(error, AmbientkitError) else f"{type(error).__name__}: {error}"
+    message = f"{entry.category} {entry.name!r} (from {entry.source}) failed: {reason}"
+    return Problem(tree.nearest(keys).place, dotted(keys), message)

@@ -1,0 +1,259 @@
+"""Pairs that cannot work: small rules over what components declare (`Options.facts`)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from ambientkit.errors import Problem
+from ambientkit.recipe import Plan, Recipe
+from ambientkit.recipe_yaml import Keys, Node, dotted
+from ambientkit.registry import Registered, Registry, did_you_mean
+
+
+@dataclass(frozen=True)
+class Case:
+    """A plan under judgement: where it was written and what its components declare.
+
+    `facts` are by the keys of the component, such as ("measurement",) or ("metrics", 0).
+    """
+
+    tree: Node
+    plan: Plan
+    facts: Mapping[Keys, frozenset[str]]
+    registry: Registry
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe's own sections."""
+        return self.plan.recipe
+
+    def has(self, fact: str, *keys: str | int) -> bool:
+        """Whether the component at `keys` is in the recipe and declares `fact`."""
+        return fact in self.facts.get(keys, ())
+
+    def kind(self, *keys: str | int) -> str:
+        """The kind of the component at `keys`, in quotes."""
+        kind = self.tree.find((*keys, "kind"))
+        return repr(kind.value) if kind else "?"
+
+    def listed(self, name: str) -> Iterator[tuple[Keys, frozenset[str]]]:
+        """(keys, facts) of each component in the list `name`."""
+        yield from ((keys, facts) for keys, facts in self.facts.items() if keys[0] == name)
+
+    def problem(self, keys: Keys, message: str, remedy: str = "", warning: bool = False) -> Problem:
+        """A problem at `keys`, placed where that or the nearest thing above it was written."""
+        return Problem(self.tree.nearest(keys).place, dotted(keys), message, remedy, warning)
+
+    @property
+    def arrives_measured(self) -> bool:
+        """The data set delivers measurements; no clean picture exists."""
+        return self.has("measured", "data", "source")
+
+    @property
+    def tells_observed(self) -> bool:
+        """It is known which pixels of the training measurements carry information."""
+        return self.arrives_measured or self.has("observed", "measurement")
+
+
+Rule = Callable[[Case], Iterator[Problem]]
+
+
+# The sensor -------------------------------------------------------------------------------------
+
+
+def composite_is_possible(case: Case) -> Iterator[Problem]:
+    """Compositing keeps observed pixels: they must be exact and known, and there must be a completion."""
+    if not case.recipe.composite:
+        return
+    sensor = case.kind("measurement")
+    off = "set composite: false"
+    if not case.has("exact", "measurement"):
+        message = f"needs a sensor that leaves observed pixels exact, which measurement {sensor} does not"
+        yield case.problem(("composite",), message, off)
+    elif not case.tells_observed:
+        message = f"needs a sensor that says which pixels it observed, which measurement {sensor} does not"
+        yield case.problem(("composite",), message, off)
+    if not case.has("completes", "generator"):
+        message = (
+            f"needs a generator that completes, but {case.kind('generator')} makes pictures from a latent"
+        )
+        yield case.problem(("composite",), message, off)
+
+
+def flip_keeps_the_law(case: Case) -> Iterator[Problem]:
+    """Mirroring a measured pair must give one that the sensor could have made."""
+    if case.recipe.data.flip and not case.has("flip", "measurement"):
+        message = f"measurement {case.kind('measurement')} does not declare mirroring ('flip') symmetric"
+        yield case.problem(("data", "flip"), message, "set data.flip: false")
+
+
+def fresh_needs_clean_data(case: Case) -> Iterator[Problem]:
+    """What arrives measured cannot be measured anew."""
+    if case.recipe.data.measure == "fresh" and case.arrives_measured:
+        message = f"data set {case.kind('data', 'source')} arrives measured and cannot be measured anew"
+        yield case.problem(("data", "measure"), message, "set data.measure: once")
+
+
+def data_masks_need_measured_data(case: Case) -> Iterator[Problem]:
+    """A sensor that draws from the data's own masks needs data that have some."""
+    for keys in (("measurement",), ("further", "measurement"), ("evaluation", "measurement")):
+        if case.has("needs_data_masks", *keys) and not case.arrives_measured:
+            message = f"draws from the data's own masks, but data set {case.kind('data', 'source')} has none"
+            yield case.problem(
+                (*keys, "kind"), message, "use a data set that arrives measured, or another sensor"
+            )
+
+
+def further_is_possible(case: Case) -> Iterator[Problem]:
+    """A further measurement hides more of what is known to be observed."""
+    if case.plan.further is None:
+        return
+    keys: Keys = ("further", "measurement", "kind")
+    if not case.tells_observed:
+        sensor = case.kind("measurement")
+        message = f"measurement {sensor} does not say what it observed, so nothing more can be hidden"
+        yield case.problem(("further",), message, "set further: null")
+    if not case.has("observed", "further", "measurement"):
+        message = f"{case.kind('further', 'measurement')} does not say which pixels it observed"
+        yield case.problem(keys, message, "use a sensor that hides pixels")
+    if not case.has("completes", "generator"):
+        message = f"generator {case.kind('generator')} reads no measurement, so hiding more changes nothing"
+        yield case.problem(("further",), message, "set further: null")
+
+
+# The game ---------------------------------------------------------------------------------------
+
+
+def game_is_whole(case: Case) -> Iterator[Problem]:
+    """A discriminator and an objective come together; something must train."""
+    given = [name for name in ("discriminator", "objective") if getattr(case.recipe, name) is not None]
+    if len(given) == 1:
+        other = "objective" if given == ["discriminator"] else "discriminator"
+        yield case.problem((given[0],), f"there is no {other}", f"give both, or set {given[0]}: null")
+    if not given and not case.recipe.fidelity:
+        message = "nothing would train: there is no adversarial game and no fidelity"
+        yield case.problem((), message, "give discriminator and objective, or a fidelity")
+
+
+def penalty_fits_the_norm(case: Case) -> Iterator[Problem]:
+    """A gradient penalty is a picture's own; batch norm mixes pictures (WGAN-GP, sec. 4)."""
+    if case.has("gradient_penalty", "objective") and case.has("batch_norm", "discriminator"):
+        message = (
+            f"objective {case.kind('objective')} penalises gradients, which batch norm mixes between pictures"
+        )
+        yield case.problem(("discriminator",), message, "set norm: none in the discriminator")
+
+
+def clipping_fits_the_norm(case: Case) -> Iterator[Problem]:
+    """Batch norm rescales what clipping bounds (only the discriminator's weights are clipped)."""
+    if case.has("clips_weights", "objective") and case.has("batch_norm", "discriminator"):
+        message = f"objective {case.kind('objective')} clips weights, which batch norm rescales again"
+        yield case.problem(("discriminator",), message, "another norm is safer", warning=True)
+
+
+# Fidelities -------------------------------------------------------------------------------------
+
+
+def fidelities_have_what_they_need(case: Case) -> Iterator[Problem]:
+    """Each need that a fidelity declares is met by the recipe."""
+    sensor = case.kind("measurement")
+    completes = case.has("completes", "generator")
+    for keys, facts in case.listed("fidelity"):
+        if not completes:
+            message = f"generator {case.kind('generator')} completes nothing that a fidelity could compare"
+            yield case.problem(keys, message, "set fidelity: []")
+        if "needs_further" in facts and case.plan.further is None:
+            yield case.problem(keys, "needs a further measurement", "set further")
+        if "needs_observed" in facts and not case.tells_observed:
+            message = f"needs to know the observed pixels, which measurement {sensor} does not say"
+            yield case.problem(keys, message, "use another sensor or fidelity")
+        if "needs_exact" in facts and not case.has("exact", "measurement"):
+            message = f"needs observed pixels that are exact, which those of measurement {sensor} are not"
+            yield case.problem(keys, message, "use another sensor or fidelity")
+
+
+# Metrics ----------------------------------------------------------------------------------------
+
+
+def metrics_have_pictures(case: Case) -> Iterator[Problem]:
+    """Metrics look at held-out pictures alone."""
+    if case.recipe.metrics and case.recipe.data.holdout == 0:
+        yield case.problem(("metrics",), "they need held-out pictures", "set data.holdout, such as 500")
+
+
+def metrics_have_what_they_need(case: Case) -> Iterator[Problem]:
+    """No clean picture exists of data that arrive measured; some metrics need to know the holes."""
+    role = ("evaluation", "measurement") if case.plan.evaluation else ("measurement",)
+    knows_holes = case.arrives_measured or case.has("observed", *role)
+    for keys, facts in case.listed("metrics"):
+        if "truth" in facts and case.arrives_measured:
+            message = f"{case.kind(*keys)} compares with the clean picture, and these data have none"
+            yield case.problem(keys, message, _metrics_without_truth(case))
+        if "observed" in facts and not knows_holes:
+            sensor = f"{dotted(role)} {case.kind(*role)}"
+            message = f"{case.kind(*keys)} needs the observed pixels, which {sensor} does not say"
+            yield case.problem(keys, message, "use another metric")
+
+
+def _metrics_without_truth(case: Case) -> str:
+    names = [entry.name for entry in case.registry if entry.category == "metric" and _needs_no_truth(entry)]
+    return f"metrics that need none: {', '.join(names)}" if names else "leave it out"
+
+
+def _needs_no_truth(entry: Registered) -> bool:
+    try:
+        facts = entry.component.options().facts()
+        return facts is not None and "truth" not in facts
+    except ValidationError:  # it has options that must be given, so nothing can be said of it here
+        return False
+
+
+def metrics_are_different(case: Case) -> Iterator[Problem]:
+    """Figures are logged under the metric's name, so a second one of the kind would overwrite them."""
+    seen: Counter[str] = Counter()
+    for index, spec in enumerate(case.recipe.metrics):
+        if seen[spec.kind]:
+            yield case.problem(("metrics", index), f"metric {spec.kind!r} is listed twice", "leave one out")
+        seen[spec.kind] += 1
+
+
+def best_is_a_metric(case: Case) -> Iterator[Problem]:
+    """The best checkpoint is the best by a metric that is taken."""
+    best = case.recipe.train.checkpoints.best
+    kinds = [spec.kind for spec in case.recipe.metrics]
+    if best is not None and best not in kinds:
+        remedy = did_you_mean(best, kinds) or f"add {{kind: {best}}} to metrics"
+        yield case.problem(("train", "checkpoints", "best"), f"{best!r} is not among the metrics", remedy)
+
+
+# The loop ---------------------------------------------------------------------------------------
+
+
+def batch_splits_evenly(case: Case) -> Iterator[Problem]:
+    """Parts of different size would not weigh the same."""
+    train = case.recipe.train
+    if train.batch_size % train.accumulate:
+        message = f"must divide the batch size {train.batch_size}, which {train.accumulate} does not"
+        yield case.problem(("train", "accumulate"), message)
+
+
+ALL_RULES: tuple[Rule, ...] = (
+    composite_is_possible,
+    flip_keeps_the_law,
+    fresh_needs_clean_data,
+    data_masks_need_measured_data,
+    further_is_possible,
+    game_is_whole,
+    penalty_fits_the_norm,
+    clipping_fits_the_norm,
+    fidelities_have_what_they_need,
+    metrics_have_pictures,
+    metrics_have_what_they_need,
+    metrics_are_different,
+    best_is_a_metric,
+    batch_splits_evenly,
+)

@@ -1,0 +1,140 @@
+"""Components and their options: the records that plugins return, found by name.
+
+Imports no torch, so that listings, validation and help stay fast.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from ambientkit.errors import PluginError
+
+if TYPE_CHECKING:
+    from ambientkit.interfaces import Context
+
+CATEGORIES = (
+    "dataset",
+    "measurement",
+    "generator",
+    "discriminator",
+    "objective",
+    "fidelity",
+    "metric",
+    "callback",
+)
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """Why options cannot work in a context. `field` is the option at fault, "" for all of them."""
+
+    field: str
+    message: str
+    remedy: str = ""
+    warning: bool = False
+
+
+class Options(BaseModel):
+    """Base of every component's options: frozen, no unknown keys, every field described.
+
+    The docstring's first line is the component's summary in listings.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+    def facts(self) -> frozenset[str] | None:
+        """What others may rely on, said without importing torch; None: build it and look.
+
+        Known facts, which the engine's checks go by:
+
+        - of a data set: `clean` or `measured` (it arrives measured);
+        - of a sensor: `exact`, `observed` (it says which pixels it saw), `flip` (mirroring keeps
+          its law), `random`, `needs_data_masks` (it draws from the masks of data that arrive measured);
+        - of a generator: `completes`, `latent`, `batch_norm`; of a discriminator: `batch_norm`;
+        - of an objective: `gradient_penalty`, `clips_weights`;
+        - of a fidelity, what it needs: `needs_observed`, `needs_further`, `needs_exact`,
+          `needs_completion`;
+        - of a metric, what it needs: `truth` (the clean picture), `observed`.
+
+        Others find them in `Context.facts` with the category before them (`measurement:exact`).
+        """
+        return None
+
+    def complaints(self, context: Context) -> Iterable[Complaint]:
+        """What cannot work with these options in `context`; checked before anything is built."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Component:
+    """What a plugin offers: a name, its options, and how to build it.
+
+    `build(options, context)` returns an object of the contract in `ambientkit.interfaces`. Torch
+    is imported inside it, never where the plugin is imported.
+    """
+
+    kind: str
+    options: type[Options]
+    build: Callable[[Any, Context], Any]
+
+    @property
+    def summary(self) -> str:
+        """First line of the options' docstring."""
+        return (self.options.__doc__ or "").strip().partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A component with the name that recipes use and where it came from."""
+
+    category: str
+    name: str
+    component: Component
+    source: str
+
+
+@dataclass
+class Registry:
+    """All usable components by (category, name). A name has one meaning, whoever came first."""
+
+    _entries: dict[tuple[str, str], Registered] = field(default_factory=dict)
+
+    def add(self, entries: Iterable[Registered]) -> None:
+        """Add all entries or none. Raises PluginError on a name that is taken, naming both sources."""
+        fresh: dict[tuple[str, str], Registered] = {}
+        for entry in entries:
+            key = (entry.category, entry.name)
+            taken = fresh.get(key) or self._entries.get(key)
+            if taken:
+                raise PluginError(
+                    f"{entry.category} {entry.name!r} is offered by {taken.source} and by {entry.source}; "
+                    "rename one of them or uninstall its package"
+                )
+            fresh[key] = entry
+        self._entries.update(fresh)
+
+    def find(self, category: str, name: str) -> Registered | None:
+        """The component of that name, or None."""
+        return self._entries.get((category, name))
+
+    def names(self, category: str) -> list[str]:
+        """Names in a category, sorted, built-ins first."""
+        names = (name for kind, name in self._entries if kind == category)
+        return sorted(names, key=lambda name: ("/" in name, name))
+
+    def __iter__(self) -> Iterator[Registered]:
+        order: Mapping[str, int] = {category: i for i, category in enumerate(CATEGORIES)}
+        yield from sorted(self._entries.values(), key=lambda e: (order[e.category], "/" in e.name, e.name))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean 'x'?` for the nearest known word, or "" when none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else ""

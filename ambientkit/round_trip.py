@@ -1,0 +1,89 @@
+"""The method, on one screen.
+
+No logs, no devices, no files and no random draws: everything random arrives in `Draws`.
+
+    y, observed ──(hide more)──> y~, observed~ ──generator──> made ──composite──> x^ ──theta'──> y^
+
+The discriminator compares y with y^ = F(x^, theta') (AmbientGAN, eq. 1; UAIR, eq. 5). Since theta'
+is independent of what was hidden in y, the pixels that the generator made are seen, and judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ambientkit.interfaces import Measured, Measurement, RoundTrip, Shape, Theta, View
+
+Network = Callable[[Measured | None, Tensor | None], Tensor]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Draws:
+    """All randomness of one update, for a batch of n."""
+
+    theta_fresh: Theta  # theta', independent of the data's
+    theta_further: Theta | None = None  # what to hide besides
+    further_chosen: Tensor | None = None  # bool (n,): which pictures get the further measurement
+    latent: Tensor | None = None
+    region: Tensor | None = None  # bool (n, 1, H, W): where to look closely at a real
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Method:
+    """What a recipe makes of the method: the sensor, a further one, and whether to composite."""
+
+    sensor: Measurement
+    further: Measurement | None
+    composite: bool
+    image_shape: Shape
+
+
+def hide_more(method: Method, real: Measured, draws: Draws) -> Measured:
+    """(y~, observed~): hide more of the chosen pictures, so that something hidden is known."""
+    if method.further is None or draws.theta_further is None or draws.further_chosen is None:
+        return real
+    chosen = draws.further_chosen.view(-1, 1, 1, 1)
+    y = torch.where(chosen, method.further.measure(real.y, draws.theta_further), real.y)
+    seen = method.further.observed(draws.theta_further, method.image_shape)
+    if real.observed is None or seen is None:
+        return Measured(y, real.observed, real.known)
+    return Measured(y, real.observed & (seen | ~chosen), real.known)
+
+
+def composited(method: Method, made: Tensor, seen: Measured) -> Tensor:
+    """x^ = m~ * y~ + (1 - m~) * made: what was seen is kept bit for bit (GLCIC, sec. 3.2)."""
+    if not method.composite or seen.observed is None:
+        return made
+    return torch.where(seen.observed, seen.y, made)
+
+
+def round_trip(method: Method, network: Network, real: Measured, draws: Draws) -> RoundTrip:
+    """Carry a batch of measurements through the generator and back through the sensor."""
+    seen = hide_more(method, real, draws)
+    made = network(seen, draws.latent)
+    completed = composited(method, made, seen)
+    return RoundTrip(
+        y=real.y,
+        observed=real.observed,
+        y_further=seen.y,
+        observed_further=seen.observed,
+        made=made,
+        completed=completed,
+        theta_fresh=draws.theta_fresh,
+        y_fake=method.sensor.measure(completed, draws.theta_fresh),
+        observed_fake=method.sensor.observed(draws.theta_fresh, method.image_shape),
+    )
+
+
+def views(method: Method, real: Measured, trip: RoundTrip, draws: Draws) -> tuple[View, View]:
+    """The two sides of the comparison: y and y^, never x^ itself."""
+    made_there = None if trip.observed_further is None else ~trip.observed_further.all(1, keepdim=True)
+    known_fake = method.sensor.known(trip.theta_fresh)
+    return (
+        View(real.y, real.observed, real.known, draws.region),
+        View(trip.y_fake, trip.observed_fake, known_fake, made_there),
+    )

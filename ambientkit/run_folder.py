@@ -1,0 +1,130 @@
+"""The run folder: what a run leaves on disk. Imports no torch.
+
+runs/celeba_block/0003-seed0/
+  recipe.yaml  resolved.yaml  run.json  metrics.jsonl  log.txt  samples/  evaluation/
+  checkpoints/step-0005000/...  checkpoints/latest
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ambientkit.errors import RunFolderError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run as listings show it."""
+
+    folder: Path
+    name: str
+    status: str
+    step: int
+    total_steps: int
+    started: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
+
+
+def create(root: Path, name: str, seed: int) -> Path:
+    """A new folder `root/name/NNNN-seedS`; raises RunFolderError when none can be made."""
+    parent = root / name
+    try:
+        _make_folder(parent)
+        taken = [int(path.name[:4]) for path in parent.iterdir() if path.name[:4].isdigit()]
+        for number in range(max(taken, default=0) + 1, 10_000):
+            folder = parent / f"{number:04d}-seed{seed}"
+            if not any(parent.glob(f"{number:04d}-*")):
+                folder.mkdir()
+                return folder
+    except FileExistsError:
+        return create(root, name, seed)  # another run took the number between the look and the mkdir
+    except OSError as error:
+        raise RunFolderError(
+            f"{parent}: cannot make a run folder there ({error.strerror}); give another --out"
+        ) from error
+    raise RunFolderError(f"{parent}: holds 9,999 runs; move some away or give another --out")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise RunFolderError(f"{folder}: is a file, not a folder; give another --out") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: aside, flushed, renamed."""
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write JSON whole or not at all."""
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_recipe(folder: Path, text: str, resolved: Mapping[str, Any]) -> None:
+    """Keep the recipe as it was written (`text`, "" for one that was given as data) and as understood."""
+    understood = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
+    write_text(folder / "recipe.yaml", text or understood)
+    write_text(folder / "resolved.yaml", understood)
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """run.json; raises RunFolderError when the folder is no run of this format."""
+    path = folder / "run.json"
+    try:
+        data: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise RunFolderError(f"{folder}: not a run folder (it has no run.json)") from None
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        found = data.get("format") if isinstance(data, dict) else None
+        raise RunFolderError(f"{path}: has format {found!r}; this version reads format {FORMAT}")
+    return data
+
+
+def update_run(folder: Path, **changes: Any) -> None:
+    """Change entries of run.json."""
+    write_json(folder / "run.json", {**read_run(folder), **changes})
+
+
+def summarise(folder: Path) -> RunSummary:
+    """The run in `folder`, briefly."""
+    run = read_run(folder)
+    return RunSummary(
+        folder=folder,
+        name=run["name"],
+        status=run["status"],
+        step=run["step"],
+        total_steps=run["total_steps"],
+        started=run["started"],
+        figures=run.get("figures", {}).get("final", {}),
+        labels=tuple(run.get("labels", ())),
+    )
+
+
+def list_runs(root: Path) -> list[RunSummary]:
+    """All runs below `root`, by folder; what is no run is passed over."""
+    found = []
+    for path in sorted(root.glob("*/*/run.json")) + sorted(root.glob("*/run.json")):
+        try:
+            found.append(summarise(path.parent))
+        except (RunFolderError, KeyError):
+            continue
+    return found

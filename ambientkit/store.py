@@ -1,0 +1,185 @@
+"""The measured store: `y`, `observed` and `known` of a data set, on disk and memory-mapped, or in memory.
+
+A store is written aside and renamed when it is complete, so a crash leaves nothing half-made that
+could be taken for a store, and two runs that build the same one at once both end with a whole one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ambientkit.errors import DataError
+from ambientkit.interfaces import Measured
+
+FORMAT = 1
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Store:
+    """Measurements of n samples. `observed` is kept as bits along the last axis."""
+
+    arrays: Mapping[str, Array]
+    width: int
+
+    def __len__(self) -> int:
+        return len(self.arrays["y"])
+
+    def read(self, indices: Array) -> Measured:
+        """The samples at `indices`; y as stored, uint8 or float32."""
+        observed = self.arrays.get("observed")
+        known = {
+            name[6:]: _tensor(self.arrays[name][indices]) for name in self.arrays if name.startswith("known.")
+        }
+        return Measured(
+            _tensor(self.arrays["y"][indices]),
+            None if observed is None else _unpack(observed[indices], self.width),
+            known or None,
+        )
+
+    def hidden(self) -> Tensor | None:
+        """Bool (N, 1, H, W): what was hidden in each sample; None without `observed`."""
+        observed = self.arrays.get("observed")
+        return None if observed is None else ~_unpack(np.asarray(observed), self.width).all(1, keepdim=True)
+
+
+def _tensor(array: Array) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _unpack(bits: Array, width: int) -> Tensor:
+    return torch.from_numpy(np.unpackbits(bits, axis=-1, count=width).astype(bool))
+
+
+@dataclass
+class StoreWriter:
+    """Writes a store sample by sample: into `folder`, or into memory when it is None."""
+
+    folder: Path | None = None
+    _arrays: dict[str, Array] = field(default_factory=dict)
+    _written: int = 0
+    _width: int = 0
+    _eight_bits: bool = False
+
+    def open(self, first: Measured, count: int, *, eight_bits: bool) -> None:
+        """Make room for `count` samples shaped like `first`."""
+        self._eight_bits = eight_bits
+        self._width = 0 if first.observed is None else first.observed.shape[-1]
+        for name, array in self._encode(first).items():
+            self._arrays[name] = self._room(name, (count, *array.shape[1:]), array.dtype)
+
+    def append(self, measured: Measured) -> None:
+        """Write the next samples."""
+        stop = self._written + len(measured.y)
+        for name, array in self._encode(measured).items():
+            self._arrays[name][self._written : stop] = array
+        self._written = stop
+
+    def close(self) -> Store:
+        """The finished store, read-only."""
+        for array in self._arrays.values():
+            if isinstance(array, np.memmap):
+                array.flush()
+            array.flags.writeable = False
+        return Store(self._arrays, self._width)
+
+    def _room(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
+        if self.folder is None:
+            return np.empty(shape, dtype)
+        return np.lib.format.open_memmap(self.folder / f"{name}.npy", "w+", dtype, shape)
+
+    def _encode(self, measured: Measured) -> dict[str, Array]:
+        arrays = {"y": self._encode_y(measured)}
+        if measured.observed is not None:
+            arrays["observed"] = np.packbits(measured.observed.numpy(), axis=-1)
+        for name, value in (measured.known or {}).items():
+            arrays[f"known.{name}"] = value.numpy()
+        return arrays
+
+    def _encode_y(self, measured: Measured) -> Array:
+        """8 bits keep only what was observed: hidden pixels are zero, and rendered anew when read."""
+        y = measured.y
+        if not self._eight_bits:
+            return y.float().numpy()
+        if y.is_floating_point():
+            y = ((y + 1.0) * 127.5).round().to(torch.uint8)
+        return (y if measured.observed is None else y * measured.observed).numpy()
+
+
+def open_store(folder: Path) -> Store | None:
+    """The store in `folder`, memory-mapped; None when there is none.
+
+    Raises DataError when it is damaged.
+    """
+    if not (folder / "meta.json").is_file():
+        return None
+    try:
+        meta = json.loads((folder / "meta.json").read_text("utf-8"))
+        arrays = {name: _mapped(folder / f"{name}.npy", shape) for name, shape in meta["arrays"].items()}
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{folder}: the measured store is damaged ({error}); delete the folder to have it made anew"
+        ) from error
+    return Store(arrays, meta["width"])
+
+
+def _mapped(path: Path, shape: list[int]) -> Array:
+    array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if list(array.shape) != shape:
+        raise ValueError(f"{path.name} has shape {array.shape}, not {tuple(shape)}")
+    return array
+
+
+def begin_store(final: Path) -> StoreWriter:
+    """A writer whose folder lies beside `final`; what dead processes left there is removed."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    for stale in final.parent.glob(f".{final.name}.*"):
+        if not _alive(int(stale.suffix[1:])):
+            shutil.rmtree(stale, ignore_errors=True)
+    aside = final.parent / f".{final.name}.{os.getpid()}"
+    aside.mkdir(exist_ok=True)
+    return StoreWriter(aside)
+
+
+def commit_store(writer: StoreWriter, final: Path, description: Mapping[str, Any]) -> Store:
+    """Flush the store, describe it and rename it into place; another process's equal store wins."""
+    assert writer.folder is not None
+    store = writer.close()
+    shapes = {name: list(array.shape) for name, array in store.arrays.items()}
+    meta = {"format": FORMAT, "width": store.width, "arrays": shapes, **description}
+    (writer.folder / "meta.json").write_text(json.dumps(meta, indent=1), "utf-8")
+    try:
+        writer.folder.rename(final)
+    except OSError:
+        discard_store(writer)
+    found = open_store(final)
+    if found is None:
+        raise DataError(f"{final}: the measured store could not be written there")
+    return found
+
+
+def discard_store(writer: StoreWriter) -> None:
+    """Remove what was written aside."""
+    if writer.folder is not None:
+        shutil.rmtree(writer.folder, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,307 @@
+"""The loop: who is updated when, what is evaluated and kept. The method itself is in `round_trip`."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pluggy
+from torch import Tensor, nn
+
+from ambientkit import checkpoints, evaluation
+from ambientkit.data import Batches, HoldOut
+from ambientkit.draws import Dice, draw_latent
+from ambientkit.errors import Interrupted, NonFiniteError, RunError
+from ambientkit.interfaces import Evaluated, Measured, Metric, RunInfo, Terms
+from ambientkit.optim import AveragedNetwork, batch_norms, reestimate_batch_norm
+from ambientkit.recipe import Plan
+from ambientkit.updates import Game, discriminator_update, generator_update
+
+log = logging.getLogger("ambientkit")
+REESTIMATION_BATCHES = 32
+
+
+class _Report:
+    """What callbacks are given after a step."""
+
+    def __init__(self, trainer: Trainer, terms: Terms) -> None:
+        self.step = trainer.step
+        self._terms = terms
+        self._trainer = trainer
+
+    def terms(self) -> dict[str, float]:
+        return {name: float(value) for name, value in self._terms.items()}
+
+    def samples(self, count: int) -> Evaluated:
+        return self._trainer.samples(count)
+
+
+@dataclass
+class Trainer:
+    """A game in progress. All randomness is a function of (seed, step): the step is the whole position."""
+
+    plan: Plan
+    game: Game
+    batches: Batches
+    held_out: HoldOut | None
+    metrics: Mapping[str, Metric]
+    folder: Path
+    hooks: pluggy.PluginManager
+    info: RunInfo
+    average: AveragedNetwork | None = None
+    step: int = 0
+    best: dict[str, float] = field(default_factory=dict)
+    start: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
+    _inference: tuple[int, nn.Module] | None = None
+    _kept: int | None = None  # the step whose checkpoint this trainer wrote last, or began with
+
+    def __post_init__(self) -> None:
+        decay = self.plan.recipe.train.ema_decay
+        if decay is not None:
+            self.average = AveragedNetwork(self.game.generator.network, decay)
+        self.dice = Dice(
+            method=self.game.method,
+            machine=self.game.machine,
+            generator=self.game.generator.network,  # type: ignore[arg-type]  # an nn.Module with the contract's members
+            further_probability=self.plan.recipe.further.probability if self.plan.recipe.further else 0.0,
+            n=self.batches.size,
+            seed=self.plan.recipe.seed,
+        )
+
+    # The loop ------------------------------------------------------------------------------------
+
+    def train(self) -> None:
+        """Run to the end; raises Interrupted or RunError after a checkpoint was kept."""
+        outcome = "failed"
+        self.hooks.hook.on_run_start(run=self.info)
+        try:
+            with _signals() as asked:
+                if self.step == 0:
+                    self._evaluate(self.metrics)
+                while self.step < self.info.total_steps and not asked:
+                    self._advance()
+            outcome = "interrupted" if asked else "finished"
+            self._stop(asked)
+        except NonFiniteError as error:
+            raise self._diverged(error) from error
+        finally:
+            self.hooks.hook.on_run_end(run=self.info, step=self.step, outcome=outcome)
+
+    def _advance(self) -> None:
+        terms = self.train_step()
+        self.step += 1
+        if self.average:
+            self.average.update(self.game.generator.network, self.step)
+        self.hooks.hook.on_step_end(run=self.info, report=_Report(self, terms))
+        last = self.step == self.info.total_steps
+        self._evaluate({name: m for name, m in self.metrics.items() if last or self._due(self._every(name))})
+        if last or self._due(self.plan.recipe.train.checkpoints.every):
+            self.checkpoint()
+
+    def train_step(self) -> Terms:
+        """One step: the discriminator's updates, then the generator's, each with fresh draws."""
+        train = self.plan.recipe.train
+        terms: Terms = {}
+        updates = [(discriminator_update, "discriminator")] * train.discriminator_updates
+        updates += [(generator_update, "generator")] * train.generator_updates
+        real: Measured | None = None
+        for number, (update, player) in enumerate(updates):
+            if real is None or train.batches == "fresh":
+                real = self._batch(
+                    self.step if train.batches == "shared" else self.step * len(updates) + number
+                )
+            terms |= update(self.game, real, self.dice(self.step, player, number))
+        return terms
+
+    def _batch(self, counter: int) -> Measured:
+        return self.game.machine.send(self.batches(counter))
+
+    def _due(self, every: int | None) -> bool:
+        return every is not None and self.step % every == 0
+
+    def _every(self, metric: str) -> int | None:
+        specs = {choice.registered.name: choice.spec for choice in self.plan.metrics}
+        every: int | None = getattr(specs[metric], "every", None)
+        return every
+
+    # Evaluation ----------------------------------------------------------------------------------
+
+    def _evaluate(self, metrics: Mapping[str, Metric]) -> None:
+        if not metrics or self.held_out is None:
+            return
+        summaries = evaluation.figures(metrics, self._completions(None))
+        self.figures = {**self.figures, **evaluation.flat(summaries)}
+        if self.step == 0:
+            self.start = self.figures
+        log.info("step %d: %s", self.step, evaluation.flat(summaries))
+        self.hooks.hook.on_evaluation(run=self.info, step=self.step, figures=evaluation.flat(summaries))
+        self._keep_best(summaries)
+
+    def yardsticks(self) -> dict[str, dict[str, float]]:
+        """The same figures for the untrained network, for classical fills, and for the clean pictures."""
+        if not self.metrics or self.held_out is None:
+            return {}
+        size = self.plan.recipe.evaluation.batch_size
+        rows = evaluation.yardsticks(self.metrics, self.held_out, size, self.game.method.composite)
+        return {"untrained": self.start, **rows}
+
+    def _keep_best(self, summaries: Mapping[str, Mapping[str, float]]) -> None:
+        name = self.plan.recipe.train.checkpoints.best
+        if name is None or not summaries.get(name):
+            return
+        score = self.metrics[name].score(summaries[name])
+        if score > self.best.get("score", float("-inf")):
+            self.best = {"score": score, "step": float(self.step)}
+            self.checkpoint()
+            checkpoints.point(self.folder, "best", self.step)
+
+    def _completions(self, limit: int | None) -> Iterator[Evaluated]:
+        assert self.held_out is not None
+        size = self.plan.recipe.evaluation.batch_size
+        game = self.game
+        return evaluation.completions(self.inference(), game.method, game.machine, self.held_out, size, limit)
+
+    def samples(self, count: int) -> Evaluated:
+        """The first `count` held-out pictures, or training ones where none are held out, completed."""
+        held_out = self.held_out or HoldOut(self.batches.samples, None)
+        game = self.game
+        network = self.inference()
+        return next(evaluation.completions(network, game.method, game.machine, held_out, count, count))
+
+    def inference(self) -> nn.Module:
+        """The generator as it is used: averaged, in evaluation mode, batch norm re-estimated where needed."""
+        if self._inference is None or self._inference[0] != self.step:
+            self._inference = (self.step, self._make_inference())
+        return self._inference[1]
+
+    def _make_inference(self) -> nn.Module:
+        if self.average and not self._needs_reestimation():
+            return self.average.network
+        network = copy.deepcopy(self.average.network if self.average else self.game.generator.network).eval()
+        if self._needs_reestimation():
+            reestimate_batch_norm(network, self._forwards(network))
+        return network
+
+    def _needs_reestimation(self) -> bool:
+        return self.game.method.further is not None and bool(batch_norms(self.game.generator.network))
+
+    def _forwards(self, network: nn.Module) -> Iterator[Tensor]:
+        for counter in range(min(REESTIMATION_BATCHES, self.batches.per_epoch)):
+            measured = self._batch(counter)
+            latent = draw_latent(
+                network,  # type: ignore[arg-type]
+                self.game.method.image_shape,
+                len(measured.y),
+                0,
+                ("re-estimation", counter),
+                self.game.machine,
+            )
+            yield self.game.machine.run(network, measured, latent)
+
+    # Checkpoints ---------------------------------------------------------------------------------
+
+    def checkpoint(self) -> Path:
+        """Write a checkpoint of this step, unless that is done."""
+        if self._kept == self.step:
+            return checkpoints.folder_of(self.folder, self.step)
+        networks = self._networks()
+        if self._needs_reestimation():
+            networks["inference"] = self.inference()
+        path = checkpoints.write(self.folder, self.step, networks, self._state(), self.plan.resolved())
+        self._kept = self.step
+        checkpoints.prune(self.folder, self.plan.recipe.train.checkpoints.keep)
+        self.hooks.hook.on_checkpoint(run=self.info, step=self.step, folder=path)
+        return path
+
+    def _networks(self) -> dict[str, nn.Module]:
+        networks = {"generator": self.game.generator.network}
+        if self.game.discriminator:
+            networks["discriminator"] = self.game.discriminator.network
+        if self.average:
+            networks["average"] = self.average.network
+        return networks
+
+    def _state(self) -> dict[str, Any]:
+        players = {"generator": self.game.generator, "discriminator": self.game.discriminator}
+        optimizers = {name: player.optimizer.state_dict() for name, player in players.items() if player}
+        return {
+            "step": self.step,
+            "best": self.best,
+            "start": self.start,
+            "figures": self.figures,
+            "optimizers": optimizers,
+        }
+
+    def restore(self, folder: Path) -> None:
+        """Continue from a checkpoint; raises RunFolderError when it does not fit."""
+        state = checkpoints.read_state(folder)
+        for name, network in self._networks().items():
+            checkpoints.load_network(folder, name, network)
+        self.game.generator.optimizer.load_state_dict(state["optimizers"]["generator"])
+        if self.game.discriminator:
+            self.game.discriminator.optimizer.load_state_dict(state["optimizers"]["discriminator"])
+        self.step, self.best = state["step"], state["best"]
+        self.start, self.figures = state["start"], state["figures"]
+        self.info = replace(self.info, first_step=self.step)
+        self._inference, self._kept = None, self.step
+
+    def warm_start(self, folder: Path) -> None:
+        """Begin with the weights of another run's checkpoint; optimisers and step begin anew."""
+        checkpoints.load_network(folder, "generator", self.game.generator.network)
+        if self.game.discriminator and (folder / "discriminator.safetensors").is_file():
+            checkpoints.load_network(folder, "discriminator", self.game.discriminator.network)
+        if self.average:
+            self.average = AveragedNetwork(self.game.generator.network, self.average.decay)
+
+    # Endings -------------------------------------------------------------------------------------
+
+    def _stop(self, asked: list[int]) -> None:
+        if asked:
+            path = self.checkpoint()
+            raise Interrupted(
+                f"stopped at step {self.step}; kept {path}; go on with: ambientkit resume {self.folder}",
+                asked[0],
+            )
+
+    def _diverged(self, error: NonFiniteError) -> RunError:
+        path = self.checkpoint()
+        return NonFiniteError(
+            f"step {self.step + 1}: {error}; a checkpoint is kept in {path}. "
+            "Lower the learning rates, set train.gradient_clip, or try the objective `hinge` "
+            "with a spectrally normalised discriminator"
+        )
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM instead of dying; a second one ends the process at once."""
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # signals reach the main thread only, and are its owner's business
+        return
+    handled = (signal.SIGINT, signal.SIGTERM)
+    before: dict[int, Callable[..., Any] | int | None] = {
+        number: signal.getsignal(number) for number in handled
+    }
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+        for each in handled:
+            signal.signal(each, signal.SIG_DFL)
+
+    for number in handled:
+        signal.signal(number, note)
+    try:
+        yield asked
+    finally:
+        for number in handled:
+            signal.signal(number, before[number])

@@ -1,0 +1,165 @@
+"""The two updates of the game. Each changes its own network and leaves no gradient behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ambientkit.errors import NonFiniteError
+from ambientkit.interfaces import Fidelity, Measured, Objective, RoundTrip, Terms, Theta, View
+from ambientkit.machine import Machine, critic_of
+from ambientkit.round_trip import Draws, Method, composited, round_trip, views
+
+Carrier = TypeVar("Carrier", Measured, Draws)
+
+
+@dataclass
+class Player:
+    """A network and how it is updated."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+
+
+@dataclass
+class Game:
+    """Everything that an update needs, and nothing about logs, files or schedules."""
+
+    method: Method
+    machine: Machine
+    generator: Player
+    discriminator: Player | None = None
+    objective: Objective | None = None
+    fidelities: list[tuple[str, float, Fidelity]] = field(default_factory=list)
+    gradient_clip: float | None = None
+    accumulate: int = 1
+
+    def trip(self, real: Measured, draws: Draws) -> RoundTrip:
+        """The round trip of a batch with the current generator."""
+        return round_trip(self.method, partial(self.machine.run, self.generator.network), real, draws)
+
+
+def discriminator_update(game: Game, real: Measured, draws: Draws) -> Terms:
+    """One step of the discriminator on y against y^; the generator only makes the fakes."""
+    if game.discriminator is None or game.objective is None:
+        return {}
+    terms = _descend(game, game.discriminator, real, draws, _discriminator_terms)
+    with torch.no_grad():
+        game.objective.after_discriminator_step(game.discriminator.network)
+    return terms
+
+
+def generator_update(game: Game, real: Measured, draws: Draws) -> Terms:
+    """One step of the generator; the discriminator's weights are frozen meanwhile."""
+    if game.discriminator is None:
+        return _descend(game, game.generator, real, draws, _generator_terms)
+    with _frozen(game.discriminator.network):
+        return _descend(game, game.generator, real, draws, _generator_terms)
+
+
+@contextmanager
+def _frozen(network: nn.Module) -> Iterator[None]:
+    """No weight takes a gradient meanwhile; weights that never did (a pretrained part) do not afterwards."""
+    trained = [weight for weight in network.parameters() if weight.requires_grad]
+    for weight in trained:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in trained:
+            weight.requires_grad_(True)
+
+
+def _discriminator_terms(game: Game, real: Measured, draws: Draws) -> Terms:
+    assert game.discriminator and game.objective
+    with torch.no_grad():
+        trip = game.trip(real, draws)
+    real_view, fake_view = views(game.method, real, trip, draws)
+    critic = critic_of(game.machine, game.discriminator.network)
+    terms = game.objective.discriminator_terms(critic, real_view, fake_view)
+    return {f"discriminator/{name}": value for name, value in terms.items()}
+
+
+def _generator_terms(game: Game, real: Measured, draws: Draws) -> Terms:
+    trip = game.trip(real, draws)
+    terms = _adversarial_terms(game, *views(game.method, real, trip, draws))
+    restore = partial(_restore, game, draws)
+    for name, weight, fidelity in game.fidelities:
+        for term, value in fidelity.terms(trip, restore, game.method.sensor.measure).items():
+            terms[f"generator/{name}/{term}" if term != name else f"generator/{name}"] = weight * value
+    return terms
+
+
+def _adversarial_terms(game: Game, real: View, fake: View) -> Terms:
+    if game.discriminator is None or game.objective is None:
+        return {}
+    critic = critic_of(game.machine, game.discriminator.network)
+    terms = game.objective.generator_terms(critic, real, fake)
+    return {f"generator/{name}": value for name, value in terms.items()}
+
+
+def _restore(game: Game, draws: Draws, measured: Measured) -> Tensor:
+    made = game.machine.run(game.generator.network, measured, draws.latent)
+    return composited(game.method, made, measured)
+
+
+def _descend(
+    game: Game,
+    player: Player,
+    real: Measured,
+    draws: Draws,
+    make_terms: Callable[[Game, Measured, Draws], Terms],
+) -> Terms:
+    """Gradients of the summed terms, over `accumulate` parts of the batch, then one optimiser step."""
+    player.optimizer.zero_grad(set_to_none=True)
+    totals: Terms = {}
+    for part, part_draws in zip(_parts(real, game), _parts(draws, game), strict=True):
+        terms = make_terms(game, part, part_draws)
+        _require_finite(terms)
+        (torch.stack(list(terms.values())).sum() / game.accumulate).backward()  # type: ignore[no-untyped-call]
+        for name, value in terms.items():
+            totals[name] = totals.get(name, torch.zeros_like(value)) + value.detach() / game.accumulate
+    _clip(player.network, game.gradient_clip)
+    player.optimizer.step()
+    player.optimizer.zero_grad(set_to_none=True)
+    return totals
+
+
+def _parts(whole: Carrier, game: Game) -> Iterator[Carrier]:
+    """The batch in `accumulate` equal parts, along the first axis of everything in it."""
+    if game.accumulate == 1:
+        yield whole
+        return
+    fields = {name: getattr(whole, name) for name in whole.__dataclass_fields__}
+    for index in range(game.accumulate):
+        cut = partial(_cut, index=index, parts=game.accumulate)
+        yield type(whole)(**{name: cut(value) for name, value in fields.items()})
+
+
+def _cut(value: Tensor | Theta | None, index: int, parts: int) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        return {name: _cut(item, index, parts) for name, item in value.items()}
+    return value.chunk(parts)[index]
+
+
+def _require_finite(terms: Terms) -> None:
+    for name, value in terms.items():
+        if not torch.isfinite(value):
+            raise NonFiniteError(f"the term {name!r} became {value.item()}")
+
+
+def _clip(network: nn.Module, limit: float | None) -> None:
+    gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if not torch.isfinite(norm):
+        raise NonFiniteError(f"the gradient of {type(network).__name__} became {norm.item()}")
+    if limit is not None:
+        torch.nn.utils.clip_grads_with_norm_(network.parameters(), limit, norm)

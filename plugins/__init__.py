@@ -1,0 +1,1 @@
+"""The built-in plugins: one folder a subject; they use only the public names of ambientkit."""

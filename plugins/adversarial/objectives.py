@@ -1,0 +1,138 @@
+"""The games, one class each; D is a raw score, higher for real, and a mean is over all scores of the batch.
+
+All have `real` and `fake` terms for the discriminator and an `adversarial` one for the generator.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ambientkit import Objective, View
+from ambientkit.interfaces import Critic, Terms
+
+
+class _Game(Objective):
+    """A game whose terms are means of a function of one score."""
+
+    @abstractmethod
+    def real(self, scores: Tensor) -> Tensor:
+        """The discriminator's cost of real scores, element by element."""
+
+    @abstractmethod
+    def fake(self, scores: Tensor) -> Tensor:
+        """The discriminator's cost of fake scores, element by element."""
+
+    @abstractmethod
+    def adversarial(self, scores: Tensor) -> Tensor:
+        """The generator's cost of fake scores, element by element."""
+
+    def discriminator_terms(self, critic: Critic, real: View, fake: View) -> Terms:
+        """{"real", "fake"}, 0-d each; their sum is the discriminator's loss."""
+        return {"real": self.real(critic(real)).mean(), "fake": self.fake(critic(fake)).mean()}
+
+    def generator_terms(self, critic: Critic, real: View, fake: View) -> Terms:
+        """{"adversarial"}, 0-d; real pictures are not looked at."""
+        return {"adversarial": self.adversarial(critic(fake)).mean()}
+
+    def after_discriminator_step(self, discriminator: nn.Module) -> None:
+        """The weights stay as they are."""
+        return
+
+
+class Hinge(_Game):
+    """Lim and Ye 2017 ("Geometric GAN"); Miyato et al. 2018, eq. 16 and 17.
+
+    L_D = E[max(0, 1 - D(y))] + E[max(0, 1 + D(y^))],  L_G = -E[D(y^)]
+    """
+
+    def real(self, scores: Tensor) -> Tensor:
+        """max(0, 1 - D(y))."""
+        return functional.relu(1 - scores)
+
+    def fake(self, scores: Tensor) -> Tensor:
+        """max(0, 1 + D(y^))."""
+        return functional.relu(1 + scores)
+
+    def adversarial(self, scores: Tensor) -> Tensor:
+        """-D(y^)."""
+        return -scores
+
+
+class NonSaturating(_Game):
+    """Goodfellow et al. 2014, eq. 1 and sec. 3, with p = sigmoid(D).
+
+    L_D = -E[log p(y)] - E[log(1 - p(y^))],  L_G = -E[log p(y^)]
+    """
+
+    def real(self, scores: Tensor) -> Tensor:
+        """-log p(y) = softplus(-D(y))."""
+        return functional.softplus(-scores)
+
+    def fake(self, scores: Tensor) -> Tensor:
+        """-log(1 - p(y^)) = softplus(D(y^))."""
+        return functional.softplus(scores)
+
+    def adversarial(self, scores: Tensor) -> Tensor:
+        """-log p(y^) = softplus(-D(y^))."""
+        return functional.softplus(-scores)
+
+
+class LeastSquares(_Game):
+    """Mao et al. 2017 ("Least Squares GAN"), eq. 9: targets 0 and 1, on raw scores.
+
+    L_D = E[(D(y) - 1)^2] / 2 + E[D(y^)^2] / 2,  L_G = E[(D(y^) - 1)^2] / 2
+    """
+
+    def real(self, scores: Tensor) -> Tensor:
+        """(D(y) - 1)^2 / 2."""
+        return (scores - 1).square() / 2
+
+    def fake(self, scores: Tensor) -> Tensor:
+        """D(y^)^2 / 2."""
+        return scores.square() / 2
+
+    def adversarial(self, scores: Tensor) -> Tensor:
+        """(D(y^) - 1)^2 / 2."""
+        return (scores - 1).square() / 2
+
+
+class WassersteinClipped(_Game):
+    """Arjovsky, Chintala and Bottou 2017, eq. 2 and algorithm 1.
+
+    L_D = -E[D(y)] + E[D(y^)],  L_G = -E[D(y^)],  then w <- clip(w, -c, c)
+
+    Only weights of convolution and linear layers are clipped: they alone make D steep, while a
+    norm's scale clipped to 0.01 would shut the signal off. Of a layer with spectral norm the
+    original weight is clipped, before it is normalised.
+    """
+
+    def __init__(self, clip: float = 0.01) -> None:
+        self.clip = clip
+
+    def real(self, scores: Tensor) -> Tensor:
+        """-D(y)."""
+        return -scores
+
+    def fake(self, scores: Tensor) -> Tensor:
+        """D(y^)."""
+        return scores
+
+    def adversarial(self, scores: Tensor) -> Tensor:
+        """-D(y^)."""
+        return -scores
+
+    @torch.no_grad()
+    def after_discriminator_step(self, discriminator: nn.Module) -> None:
+        """Clip the weights to [-clip, clip], in place."""
+        for module in discriminator.modules():
+            if isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
+                _stored_weight(module).clamp_(-self.clip, self.clip)
+
+
+def _stored_weight(layer: nn.Module) -> Tensor:
+    parameters = dict(layer.named_parameters())
+    return parameters.get("parametrizations.weight.original", parameters.get("weight", torch.empty(0)))

@@ -1,0 +1,131 @@
+"""DCGAN (Radford, Metz and Chintala 2016, sec. 3) with AmbientGAN's 5x5 kernels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations
+
+from ambientkit import Discriminator, Generator, Measured, View
+from ambientkit.errors import PluginError
+from ambientkit.interfaces import Shape
+
+from .options import halvings
+
+WEIGHT_STD = (
+    0.02  # sec. 4: "initialized from a zero-centered Normal distribution with standard deviation 0.02"
+)
+WIDEST = 8  # times the first layer's width
+
+NORMS: dict[str, Callable[[int], nn.Module]] = {
+    "batch": nn.BatchNorm2d,
+    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
+    "none": nn.Identity,
+}
+
+
+class DcganDiscriminator(nn.Module, Discriminator):
+    """Scores (n,) of measurements of `shape` (C, H, W), sides 16 or more.
+
+    With `spectral_norm` the power iteration advances in training mode only, one step a pass.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        width: int = 64,
+        norm: str = "none",
+        spectral_norm: bool = False,
+        mask_channel: bool = True,
+    ) -> None:
+        super().__init__()
+        self.mask_channel = mask_channel
+        channels, height, across = shape
+        depth = halvings(height, across)
+        widths = [width * min(2**layer, WIDEST) for layer in range(depth)]
+        last_map = math.prod(math.ceil(side / 2**depth) for side in (height, across))
+        self.layers = nn.Sequential(
+            *_halving_layers(channels + mask_channel, widths, norm),
+            nn.Flatten(),
+            nn.Linear(widths[-1] * last_map, 1),
+        )
+        self.layers.apply(_initialise)
+        if spectral_norm:
+            self.layers.apply(_normalise_spectrum)
+
+    def forward(self, view: View) -> Tensor:
+        """Raw scores (n,). Raises PluginError where the mask that the options ask for is missing."""
+        scores: Tensor = self.layers(self._input(view))
+        return scores.squeeze(1)
+
+    def _input(self, view: View) -> Tensor:
+        if not self.mask_channel:
+            return view.y
+        if view.observed is None:
+            raise PluginError("dcgan: the sensor says not what is observed; set mask_channel: false")
+        return torch.cat([view.y, view.observed.all(1, keepdim=True).to(view.y.dtype)], dim=1)
+
+
+def _halving_layers(channels_in: int, widths: list[int], norm: str) -> Iterator[nn.Module]:
+    for layer, channels in enumerate(widths):
+        yield nn.Conv2d(channels_in, channels, 5, stride=2, padding=2)
+        if layer:  # sec. 3: no norm at the discriminator's input
+            yield NORMS[norm](channels)
+        yield nn.LeakyReLU(0.2, inplace=True)
+        channels_in = channels
+
+
+class DcganGenerator(nn.Module, Generator):
+    """Pictures of `shape` (C, H, W) from a latent vector: a small map, doubled by 5x5 deconvolutions."""
+
+    completes = False
+
+    def __init__(self, shape: Shape, *, width: int = 64, latent: int = 100) -> None:
+        super().__init__()
+        channels, height, across = shape
+        depth = halvings(height, across)
+        widths = [width * min(2**layer, WIDEST) for layer in reversed(range(depth))]
+        first_map = (widths[0], height // 2**depth, across // 2**depth)
+        self.latent = latent
+        self.layers = nn.Sequential(
+            nn.Linear(latent, math.prod(first_map)),
+            nn.Unflatten(1, first_map),
+            *_doubling_layers(widths, channels),
+            nn.Tanh(),
+        )
+        self.layers.apply(_initialise)
+
+    def latent_shape(self, image_shape: Shape) -> Shape | None:
+        """(latent,)."""
+        return (self.latent,)
+
+    def forward(self, measured: Measured | None, latent: Tensor | None) -> Tensor:
+        """(n, C, H, W) in [-1, 1]; `measured` is not looked at. Raises PluginError without a latent."""
+        if latent is None:
+            raise PluginError("dcgan makes pictures from a latent; use a generator that completes (glcic)")
+        pictures: Tensor = self.layers(latent)
+        return pictures
+
+
+def _doubling_layers(widths: list[int], channels: int) -> Iterator[nn.Module]:
+    """Batch norm and ReLU before each deconvolution, none at the output (sec. 3)."""
+    for channels_in, channels_out in zip(widths, [*widths[1:], channels], strict=True):
+        yield nn.BatchNorm2d(channels_in)
+        yield nn.ReLU(inplace=True)
+        yield nn.ConvTranspose2d(channels_in, channels_out, 5, stride=2, padding=2, output_padding=1)
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(module.weight, std=WEIGHT_STD)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def _normalise_spectrum(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        parametrizations.spectral_norm(module)

@@ -1,0 +1,40 @@
+"""Terms that tie the generator to what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+from ambientkit import Component, Context, Options, hookimpl
+
+if TYPE_CHECKING:
+    from .held_out import HeldOut
+
+AMBIENTKIT_HOOK_API = 1
+
+
+class HeldOutOptions(Options):
+    """What the further measurement hid, but the sensor had seen, is to be made again.
+
+    It needs `further`, with the law of the data's own sensor: every hole must have a chance to be
+    one whose content is known.
+    """
+
+    norm: Literal["l1", "l2", "charbonnier"] = "l1"
+    """Cost of a difference d: |d|, d^2, or sqrt(d^2 + 0.001^2), which is |d| with a rounded tip."""
+
+    def facts(self) -> frozenset[str]:
+        """It needs a further, exact measurement that says what it hides, and a generator that completes."""
+        return frozenset({"needs_observed", "needs_further", "needs_exact", "needs_completion"})
+
+
+@hookimpl
+def register_fidelities() -> Iterable[Component]:
+    """Held-out pixels."""
+    yield Component("held_out", HeldOutOptions, _held_out)
+
+
+def _held_out(options: HeldOutOptions, _context: Context) -> HeldOut:
+    from .held_out import HeldOut
+
+    return HeldOut(options.norm)

@@ -1,0 +1,91 @@
+"""Errors against the clean picture, on the scale [0, 1]."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ambientkit import Evaluated, Metric
+from ambientkit.errors import PluginError
+
+from .holes import hidden_values, in_unit_range, mean_over
+
+
+class _Psnr(Metric):
+    """PSNR = -10 log10(mean squared error), peak 1; a class says over what the error is."""
+
+    needs_truth = True
+    name = "psnr"
+
+    def squared_error(self, evaluated: Evaluated) -> Tensor:
+        """Mean squared error (n,) of each picture; NaN where it has none."""
+        truth = in_unit_range(_truth(evaluated))
+        return (in_unit_range(evaluated.completed) - truth).square().flatten(1).mean(1)
+
+    def per_picture(self, evaluated: Evaluated) -> dict[str, Tensor]:
+        """{name: dB (n,), name_squared_error: (n,)}; a perfect picture has infinitely many dB."""
+        error = self.squared_error(evaluated)
+        return {self.name: -10 * error.log10(), f"{self.name}_squared_error": error}
+
+    def summary(self, values: Mapping[str, Tensor]) -> dict[str, float]:
+        """The mean of the pictures' dB, and beside it (`_pooled`) the dB of their mean error."""
+        mean = known_mean(values[self.name])
+        error = torch.tensor(known_mean(values[f"{self.name}_squared_error"]))
+        return (
+            {} if math.isnan(mean) else {self.name: mean, f"{self.name}_pooled": float(-10 * error.log10())}
+        )
+
+    def score(self, summary: Mapping[str, float]) -> float:
+        """dB, higher is better; -infinity where there is no figure."""
+        return summary.get(self.name, -math.inf)
+
+
+class HiddenPsnr(_Psnr):
+    """PSNR of `made` over each picture's hidden pixels and all channels; NaN where nothing is hidden."""
+
+    name = "hidden_psnr"
+
+    def squared_error(self, evaluated: Evaluated) -> Tensor:
+        """Mean squared error (n,) over hidden pixels."""
+        difference = in_unit_range(evaluated.made) - in_unit_range(_truth(evaluated))
+        return mean_over(difference.square(), hidden_values(evaluated))
+
+
+class CompositedPsnr(_Psnr):
+    """PSNR of `completed` over whole pictures: known pixels lift it (by 6.02 dB if a quarter is hidden)."""
+
+    name = "composited_psnr"
+
+
+class HiddenL1(Metric):
+    """Mean absolute error of `made` over hidden pixels and all channels; the mean over pictures."""
+
+    needs_truth = True
+
+    def per_picture(self, evaluated: Evaluated) -> dict[str, Tensor]:
+        """{"hidden_l1": (n,)}, NaN where nothing is hidden."""
+        difference = in_unit_range(evaluated.made) - in_unit_range(_truth(evaluated))
+        return {"hidden_l1": mean_over(difference.abs(), hidden_values(evaluated))}
+
+    def summary(self, values: Mapping[str, Tensor]) -> dict[str, float]:
+        """{"hidden_l1"}, empty where no picture has a hole."""
+        mean = known_mean(values["hidden_l1"])
+        return {} if math.isnan(mean) else {"hidden_l1": mean}
+
+    def score(self, summary: Mapping[str, float]) -> float:
+        """Minus the error; -infinity where there is no figure."""
+        return -summary.get("hidden_l1", math.inf)
+
+
+def known_mean(values: Tensor) -> float:
+    """Mean of what is not NaN; NaN where nothing is."""
+    return float(torch.nanmean(values.double()))
+
+
+def _truth(evaluated: Evaluated) -> Tensor:
+    if evaluated.truth is None:
+        raise PluginError("this figure compares with clean pictures, and these data have none")
+    return evaluated.truth

@@ -1,0 +1,113 @@
+"""Picture files as a data set: found once, decoded when they are asked for, by several threads."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ambientkit import Dataset
+from ambientkit.errors import DataError
+
+from .pictures import SUFFIXES, Framing, Size, load_pixels, picture_size
+
+T = TypeVar("T")
+
+
+class PictureFiles(Dataset):
+    """The pictures `names` below `root`, framed, as uint8 (n, C, H, W); `skipped` could not be read."""
+
+    def __init__(self, root: Path, names: Sequence[str], framing: Framing, skip: bool = False) -> None:
+        self.root = root
+        self.framing = framing
+        sizes = _sizes(root, names, framing, skip)
+        self.keys = list(sizes)
+        self.skipped = [name for name in names if name not in sizes]
+        if not self.keys:
+            raise DataError(f"{root}: none of its {len(names)} pictures can be read, {names[0]} for one")
+        self.image_shape = (framing.channels, *_common_size(root, sizes, framing))
+        self.fingerprint = _fingerprint(root, self.keys, framing)
+
+    def images(self, indices: Sequence[int]) -> Tensor:
+        """Pictures (n, C, H, W), uint8. Raises DataError that names a file that cannot be decoded."""
+        paths = [self.root / self.keys[index] for index in indices]
+        batch = np.empty((len(paths), *self.image_shape), dtype=np.uint8)
+        for row, pixels in enumerate(in_threads(partial(load_pixels, framing=self.framing), paths)):
+            if pixels.shape != self.image_shape:
+                raise DataError(f"{paths[row]}: has changed its size since it was found; start again")
+            batch[row] = pixels
+        return torch.from_numpy(batch)
+
+
+def find_pictures(root: Path, recursive: bool = True) -> list[str]:
+    """Names of the picture files below `root`, relative, with slashes, sorted.
+
+    Raises DataError when there is no such folder, or no picture in it.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root.absolute()}: there is no such folder; set `root` to one with pictures")
+    names = sorted(_walk(root, recursive))
+    if not names:
+        kinds = " ".join(sorted(SUFFIXES))
+        raise DataError(f"{root}: no pictures there (looked for {kinds}); set `root`, or `recursive: true`")
+    return names
+
+
+def _walk(root: Path, recursive: bool) -> Iterator[str]:
+    for folder, below, files in os.walk(root):
+        below[:] = [name for name in below if recursive and not name.startswith(".")]
+        for name in files:
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                yield (Path(folder) / name).relative_to(root).as_posix()
+
+
+def in_threads(work: Callable[[Path], T], paths: Iterable[Path]) -> Iterator[T]:
+    """`work` on each path, several at a time; results and errors in the order of the paths."""
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        yield from pool.map(work, paths)
+
+
+def _sizes(root: Path, names: Sequence[str], framing: Framing, skip: bool) -> dict[str, Size]:
+    """Natural sizes by name; without what cannot be read if `skip`, else that raises DataError."""
+    measure = partial(_size_if_sound, framing=framing) if skip else picture_size
+    found: Iterator[Size | None] = in_threads(measure, [root / name for name in names])
+    return {name: size for name, size in zip(names, found, strict=True) if size is not None}
+
+
+def _size_if_sound(path: Path, framing: Framing) -> Size | None:
+    try:
+        load_pixels(path, framing)
+        return picture_size(path)
+    except DataError:
+        return None
+
+
+def _common_size(root: Path, sizes: dict[str, Size], framing: Framing) -> Size:
+    """(H, W) that all pictures have after framing. Raises DataError where they differ."""
+    if framing.size is not None:
+        return framing.size
+    cuts = {name: framing.cut(*size) for name, size in sizes.items()}
+    first, wanted = next(iter(cuts.items()))
+    for name, size in cuts.items():
+        if size != wanted:
+            raise DataError(
+                f"{root}: pictures differ in size: {first} is {wanted[0]} x {wanted[1]}, {name} is "
+                f"{size[0]} x {size[1]} (height x width); set data.image_size to resize them"
+            )
+    return wanted
+
+
+def _fingerprint(root: Path, names: Sequence[str], framing: Framing) -> str:
+    digest = hashlib.sha256(repr(framing).encode())
+    for name in names:
+        state = (root / name).stat()
+        digest.update(os.fsencode(name) + f"\0{state.st_size} {state.st_mtime_ns}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,126 @@
+"""Incomplete pictures from a folder, with masks beside them or within."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from ambientkit.errors import DataError
+
+from ..folders.dataset import find_pictures, in_threads
+from ..folders.pictures import flatten, read_picture, to_array, unreadable
+from . import IncompleteOptions
+from .samples import Samples, near_colour
+
+Pixels = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Reader = Callable[[Path], tuple[Pixels, Mask]]
+
+GREYS = (32, 223)  # levels between are neither black nor white, even after JPEG
+MOST_GREY = 0.02  # share of a mask that may be grey, for soft edges
+
+
+def read_folder(source: Path, options: IncompleteOptions) -> Samples:
+    """Pictures of a folder and what is hidden of them. Raises DataError that names the file at fault."""
+    names = find_pictures(source)
+    if options.masks is not None:
+        names = _without_masks(source, names, options.masks.expanduser())
+    read = list(in_threads(_reader(source, options), [source / name for name in names]))
+    _require_one_shape(source, names, [pixels for pixels, _ in read])
+    images = np.stack([pixels for pixels, _ in read])
+    if bool((images == images[:, :1]).all()):
+        images = images[:, :1]
+    hidden = np.stack([mask for _, mask in read])[:, None]
+    return Samples(torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(hidden), names)
+
+
+def _without_masks(source: Path, names: list[str], masks: Path) -> list[str]:
+    """Leave out the masks themselves where their folder lies below the pictures'."""
+    folder, root = masks.resolve(), source.resolve()
+    if folder == root:
+        raise DataError(f"{masks}: `masks` must be another folder than the pictures'")
+    left = [name for name in names if folder not in (root / name).parents]
+    if not left:
+        raise DataError(f"{source}: no pictures there but the masks")
+    return left
+
+
+def _reader(source: Path, options: IncompleteOptions) -> Reader:
+    if options.alpha:
+        return _with_alpha
+    if options.key_colour is not None:
+        colour, tolerance = options.key_colour, options.tolerance
+        return lambda path: _with_key_colour(path, colour, tolerance)
+    assert options.masks is not None  # the options' complaints see to it
+    masks = _masks_by_name(options.masks.expanduser())
+    return lambda path: _with_mask(path, masks, source, options.invert)
+
+
+def _with_alpha(path: Path) -> tuple[Pixels, Mask]:
+    picture = read_picture(path)
+    if not picture.has_transparency_data:
+        raise DataError(f"{path}: has no alpha channel; use `masks` or `key_colour`, or save it with alpha")
+    whole = picture.convert("RGBA")
+    return to_array(whole.convert("RGB")), np.asarray(whole.getchannel("A")) < 128
+
+
+def _with_key_colour(path: Path, colour: str, tolerance: int) -> tuple[Pixels, Mask]:
+    pixels = to_array(_flat(path, 3))
+    return pixels, near_colour(pixels, colour, tolerance)
+
+
+def _with_mask(path: Path, masks: dict[str, list[Path]], source: Path, invert: bool) -> tuple[Pixels, Mask]:
+    pixels, mask_path = to_array(_flat(path, 3)), _mask_of(path, masks, source)
+    levels = to_array(_flat(mask_path, 1))[0]
+    if levels.shape != pixels.shape[1:]:
+        raise DataError(
+            f"{mask_path}: the mask is {levels.shape[0]} x {levels.shape[1]}, its picture {path} is "
+            f"{pixels.shape[1]} x {pixels.shape[2]} (height x width)"
+        )
+    grey = float(((levels > GREYS[0]) & (levels < GREYS[1])).mean())
+    if grey > MOST_GREY:
+        raise DataError(f"{mask_path}: {grey:.0%} of the mask is neither black nor white; is it a mask?")
+    return pixels, (levels >= 128) != invert
+
+
+def _flat(path: Path, channels: int) -> Image.Image:
+    try:
+        return flatten(read_picture(path), channels)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+
+
+def _masks_by_name(folder: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for name in find_pictures(folder):
+        found.setdefault(_stem(name), []).append(folder / name)
+    return found
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).with_suffix("").as_posix()
+
+
+def _mask_of(path: Path, masks: dict[str, list[Path]], source: Path) -> Path:
+    stem = _stem(path.relative_to(source).as_posix())
+    fitting = masks.get(stem, [])
+    if len(fitting) != 1:
+        what = " and ".join(map(str, fitting)) or "none"
+        raise DataError(f"{path}: needs one mask of the name {stem!r}, found {what}")
+    return fitting[0]
+
+
+def _require_one_shape(source: Path, names: list[str], pictures: list[Pixels]) -> None:
+    wanted = pictures[0].shape[1:]
+    for name, pixels in zip(names, pictures, strict=True):
+        if pixels.shape[1:] != wanted:
+            raise DataError(
+                f"{source}: incomplete pictures must have one size: {names[0]} is {wanted[0]} x {wanted[1]}, "
+                f"{name} is {pixels.shape[1]} x {pixels.shape[2]} (height x width); crop them, for resizing "
+                "would mix hidden pixels into known ones"
+            )

@@ -1,0 +1,40 @@
+"""Fixtures of the engine's tests: an engine without strangers' plugins, and recipes that train in a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import engine_fakes
+import pytest
+import torch
+
+from ambientkit import Engine
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    """Sums are then made in one order, whatever the machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    """An engine with the built-ins and the fakes of these tests, and a cache of its own."""
+    return Engine(plugins=[engine_fakes], discover=False, cache_dir=tmp_path / "cache")
+
+
+@pytest.fixture
+def tiny() -> Callable[..., dict[str, Any]]:
+    """`tiny(**changes)`: a small recipe; mappings in `changes` are merged into it, all else replaces."""
+    return engine_fakes.tiny
+
+
+@pytest.fixture
+def ready(engine: Engine, tmp_path: Path) -> Callable[..., engine_fakes.Ready]:
+    """`ready(recipe)`: the recipe prepared on the CPU, with a trainer that writes into `tmp_path`."""
+    return lambda recipe, **options: engine_fakes.make_ready(engine, recipe, tmp_path, **options)

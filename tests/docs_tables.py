@@ -1,0 +1,111 @@
+"""The generated parts of the documentation: `python tests/docs_tables.py` writes them anew.
+
+Each stands between two marks, `<!-- made by tests/docs_tables.py: NAME -->` and `<!-- end -->`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from ambientkit import Engine, recipe, recipe_file
+from ambientkit.cli_tables import option_rows
+
+ROOT = Path(__file__).parents[1]
+MARKED = re.compile(r"(<!-- made by tests/docs_tables\.py: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+SECTIONS: dict[str, tuple[str, type[BaseModel]]] = {
+    "recipe": ("The top level", recipe.Recipe),
+    "data": ("`data`", recipe.DataSection),
+    "data.holdout": ("`data.holdout`, where it is a rule", recipe.HoldoutRule),
+    "further": ("`further`", recipe.FurtherSection),
+    "fidelity": ("An item of `fidelity`", recipe.FidelitySpec),
+    "evaluation": ("`evaluation`", recipe.EvaluationSection),
+    "metrics": ("An item of `metrics`", recipe.MetricSpec),
+    "train": ("`train`", recipe.TrainSection),
+    "checkpoints": ("`train.checkpoints`", recipe.CheckpointSection),
+    "adam": ("An optimiser `{kind: adam}` or `{kind: adamw}`", recipe.Adam),
+    "rmsprop": ("An optimiser `{kind: rmsprop}`", recipe.RMSprop),
+    "sgd": ("An optimiser `{kind: sgd}`", recipe.SGD),
+    "adadelta": ("An optimiser `{kind: adadelta}`", recipe.Adadelta),
+}
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table in Markdown; bars inside cells are escaped."""
+    head = list(columns)
+    lines = [head, ["---"] * len(head), *(list(row) for row in rows)]
+    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+
+
+def recipe_keys() -> str:
+    """Every key of a recipe, section by section."""
+    parts = [f"### {title}\n\n{_keys(model)}" for title, model in SECTIONS.values()]
+    return "\n" + "\n".join(parts) + "\n"
+
+
+def _keys(model: type[BaseModel]) -> str:
+    rows = [
+        (f"`{row.name}`", _type(row.type, row.bounds), _default(row.default), row.description)
+        for row in option_rows(model.model_json_schema())
+    ]
+    return table(("key", "type", "default", "meaning"), rows)
+
+
+def _type(name: str, bounds: str) -> str:
+    return f"{name}, {bounds}" if bounds else name
+
+
+def _default(default: str) -> str:
+    if default == "required":
+        return "required"
+    return "its own defaults" if default.startswith("{") else f"`{default}`"
+
+
+def components() -> str:
+    """Every built-in component with its summary."""
+    rows = [(e.category, f"`{e.name}`", e.component.summary) for e in Engine(discover=False).plugins.registry]
+    return table(("category", "kind", "what it is"), rows)
+
+
+def recipes() -> str:
+    """Every shipped recipe with the first sentence of its header."""
+    rows = [(f"[`{name}`](../recipes/{name}.yaml)", _title(path)) for name, path in shipped().items()]
+    return table(("recipe", "what it does"), rows)
+
+
+def shipped() -> dict[str, Path]:
+    """The recipes of this checkout, by name."""
+    assert recipe_file.shipped()["quickstart"].read_text() == (ROOT / "recipes/quickstart.yaml").read_text()
+    return {path.stem: path for path in sorted((ROOT / "recipes").glob("*.yaml"))}
+
+
+def _title(path: Path) -> str:
+    lines = [line.lstrip("# ").rstrip() for line in path.read_text("utf-8").splitlines()]
+    start = lines.index("") + 1
+    return " ".join(lines[start : lines.index("", start)])
+
+
+MAKERS: dict[str, Callable[[], str]] = {
+    "recipe-keys": recipe_keys,
+    "components": components,
+    "recipes": recipes,
+}
+
+
+def pages() -> list[Path]:
+    """README and all pages of docs/."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def made_anew(text: str) -> str:
+    """A page with its generated parts made anew."""
+    return MARKED.sub(lambda found: found[1] + MAKERS[found[2]]() + found[4], text)
+
+
+if __name__ == "__main__":
+    for page in pages():
+        page.write_text(made_anew(page.read_text("utf-8")), "utf-8")

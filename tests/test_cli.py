@@ -1,0 +1,383 @@
+"""The command line: what each verb prints and leaves behind, and the exit code of every sort of end."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+from PIL import Image
+from pydantic import Field
+
+from ambientkit.cli import main
+from ambientkit.cli_tables import option_rows
+from ambientkit.engine import Engine
+from ambientkit.errors import Interrupted, RunError
+from ambientkit.registry import Options
+
+RECIPE = """\
+recipe: 1
+name: tiny
+data: {source: {kind: toy_faces, count: 12}, image_size: [16, 16], holdout: 4}
+measurement: {kind: block_patch, size: 6}
+generator: {kind: glcic, width: 2, dilations: [1, 1, 1, 1], norm: none}
+discriminator: {kind: dcgan, width: 2, norm: none}
+objective: {kind: hinge}
+train: {steps: 2, batch_size: 4}
+metrics: [{kind: hidden_psnr}]
+"""
+
+PLUGIN = '''
+from ambientkit import Component, Options, hookimpl
+
+AMBIENTKIT_HOOK_API = 1
+
+class Haze(Options):
+    """A grey veil."""
+
+    strength: float = 0.5
+    """How grey."""
+
+@hookimpl
+def register_measurements():
+    yield Component("haze", Haze, lambda options, context: options)
+'''
+
+
+def cli(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shared_cache(tmp_path_factory: pytest.TempPathFactory):
+    """Measured data are kept for the module, and away from the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AMBIENTKIT_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recipe in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    return Path("tiny.yaml")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that the command line made."""
+    root = tmp_path_factory.mktemp("finished")
+    (root / "tiny.yaml").write_text(RECIPE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AMBIENTKIT_CACHE", str(root / "cache"))
+        done = cli(
+            "run", root / "tiny.yaml", "--out", root / "runs", "--device", "cpu", "--precision", "fp32"
+        )
+    assert done.exit_code == 0, done.output
+    assert "hidden_psnr" in done.stdout and "untrained" in done.stdout
+    assert "recipe tiny, seed 0, data toy_faces" in done.stdout
+    return root / "runs" / "tiny" / "0001-seed0"
+
+
+# Help and faults --------------------------------------------------------------------------------
+
+
+def test_every_verb_has_a_help_that_ends_with_an_example():
+    assert len(main.commands) >= 11
+    for name, command in main.commands.items():
+        shown = cli(name, "--help")
+        assert shown.exit_code == 0
+        lines = [line.strip() for line in shown.stdout.rpartition("Example")[2].splitlines()[1:]]
+        assert lines and all(f"{line} ".startswith(f"ambientkit {name} ") for line in lines)
+        assert command.help
+        assert all(option.help for option in command.params if isinstance(option, click.Option))
+
+
+def test_version_and_unknown_verbs_and_contradictions():
+    assert cli("--version").stdout == f"ambientkit {metadata.version('ambientkit')}\n"
+    assert "did you mean 'show'?" in cli("shwo").stderr
+    assert cli("shwo").exit_code == cli("-v", "-q", "plugins").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "said"),
+    [
+        (RunError("no space"), 1, "The run failed: no space"),
+        (Interrupted("stopped at step 3", 15), 143, "stopped at step 3"),
+        (Interrupted("stopped at step 3", 2), 130, "stopped at step 3"),
+        (KeyboardInterrupt(), 130, "Interrupted."),
+        (PermissionError(13, "Permission denied", "runs"), 1, "Permission denied: 'runs'"),
+        (
+            TypeError("half a sentence"),
+            1,
+            "This is a bug in ambientkit or in a plugin: TypeError: half a sentence",
+        ),
+    ],
+)
+def test_every_sort_of_end_has_its_exit_code_and_no_traceback(monkeypatch, recipe, raised, code, said):
+    def fail(*_arguments, **_options):
+        raise raised
+
+    monkeypatch.setattr(Engine, "load", fail)
+    done = cli("run", recipe)
+    assert done.exit_code == code
+    assert said in done.stderr and "Traceback" not in done.output and done.stdout == ""
+    bug = isinstance(raised, TypeError)
+    assert ("Traceback" in cli("-v", "run", recipe).stderr) is bug
+
+
+# Recipes ----------------------------------------------------------------------------------------
+
+
+def test_validate_says_one_line_for_a_valid_recipe(recipe):
+    done = cli("validate", recipe)
+    assert (done.exit_code, done.stdout) == (0, "tiny.yaml: valid\n")
+
+
+def test_validate_lists_every_problem_with_its_place(recipe):
+    recipe.write_text(RECIPE.replace("batch_size", "bacth_size").replace("size: 6", "size: 0"))
+    done = cli("validate", recipe)
+    assert done.exit_code == 2 and done.stdout == ""
+    assert "did you mean 'batch_size'?" in done.stderr and len(done.stderr.splitlines()) >= 2
+    assert all(line.startswith("tiny.yaml:") for line in done.stderr.splitlines())
+
+
+def test_validate_as_json(recipe):
+    good = cli("validate", recipe, "--json")
+    assert (good.exit_code, json.loads(good.stdout)["valid"]) == (0, True)
+    bad = cli("validate", recipe, "train.stepps=3", "--json")
+    (problem,) = json.loads(bad.stdout)["problems"]
+    assert bad.exit_code == 2
+    assert problem["path"] == "train.stepps" and problem["remedy"] == "did you mean 'steps'?"
+
+
+def test_show_prints_a_recipe_that_loads_to_itself(recipe, tmp_path):
+    shown = cli("show", recipe, "train.steps=7").stdout
+    assert yaml.safe_load(shown)["train"]["steps"] == 7
+    (tmp_path / "shown.yaml").write_text(shown)
+    assert cli("show", "shown.yaml").stdout == shown
+
+
+def test_show_origins_says_where_each_value_was_written(recipe):
+    lines = cli("show", recipe, "seed=3", "--origins").stdout.splitlines()
+    assert "train.batch_size = 4  # tiny.yaml:8:19" in lines
+    assert any(line.startswith("seed = 3  # override") for line in lines)
+
+
+def test_cp_copies_and_never_overwrites_unless_forced(recipe, tmp_path):
+    (tmp_path / "folder").mkdir()
+    assert cli("cp", recipe, "folder").exit_code == 0
+    copy = tmp_path / "folder" / "tiny.yaml"
+    assert copy.read_text() == RECIPE
+    copy.write_text("mine")
+    refused = cli("cp", recipe, copy)
+    assert refused.exit_code == 2 and "--force" in refused.stderr and copy.read_text() == "mine"
+    assert cli("cp", recipe, copy, "--force").exit_code == 0 and copy.read_text() == RECIPE
+    assert cli("cp", recipe, recipe, "--force").exit_code == 2 and recipe.read_text() == RECIPE
+    assert cli("-q", "cp", recipe, "new/deep.yaml").stderr == "" and Path("new/deep.yaml").exists()
+
+
+def test_schema_is_json_and_can_go_to_a_file(recipe):
+    shown = json.loads(cli("schema").stdout)
+    assert "measurement.block_patch" in shown["$defs"]
+    assert cli("schema", "--out", "s/recipe.json").stdout == ""
+    assert json.loads(Path("s/recipe.json").read_text()) == shown
+
+
+# Components -------------------------------------------------------------------------------------
+
+
+def test_plugins_lists_what_is_there_and_what_a_file_adds(recipe):
+    Path("fog.py").write_text(PLUGIN)
+    assert "fog/haze" not in cli("plugins").stdout
+    assert "measurement/fog/haze" in cli("plugins", "--plugin", "fog.py").stdout
+    listed = json.loads(cli("plugins", "--plugin", "fog.py", "--json").stdout)
+    assert listed[-1]["namespace"] == "fog" and listed[-1]["components"] == ["measurement/fog/haze"]
+    assert {"name", "version", "source", "error"} <= set(listed[0])
+
+
+def test_plugins_says_what_is_wrong_with_one(monkeypatch):
+    monkeypatch.setattr("ambientkit.plugin_sources.entry_points", lambda group: ())
+    done = cli("plugins")
+    assert done.exit_code == 0
+    assert "FAILED" in done.stdout and "ambientkit (built-in) failed: the distribution" in done.stdout
+
+
+def test_a_plugin_file_that_fails_ends_the_verb(recipe):
+    Path("fog.py").write_text("1 / 0")
+    done = cli("plugins", "--plugin", "fog.py")
+    assert done.exit_code == 2 and "ZeroDivisionError" in done.stderr and "fog.py:1" in done.stderr
+
+
+def test_describe_has_every_option_with_type_default_bounds_and_description(recipe):
+    Path("fog.py").write_text(PLUGIN)
+    done = cli("describe", "measurement/fog/haze", "--plugin", "fog.py")
+    assert "A grey veil." in done.stdout and "How grey." in done.stdout and "fog.py" in done.stdout
+    told = json.loads(cli("describe", "measurement/block_patch", "--json").stdout)
+    options = {option["name"]: option for option in told["options"]}
+    assert options["fill"]["type"] == "number" and options["fill"]["bounds"] == ">= -1, <= 1"
+    assert all(option["description"] for option in options.values())
+
+
+@pytest.mark.parametrize(
+    ("component", "said"),
+    [
+        ("measurement/block_pach", "did you mean 'block_patch'?"),
+        ("generator/block_patch", "is a measurement, not a generator"),
+        ("block_patch", "did you mean measurement/block_patch?"),
+        ("measurment/block_patch", "did you mean 'measurement'?"),
+        ("nonsense", "write CATEGORY/NAME"),
+    ],
+)
+def test_describe_explains_what_is_missing(component, said):
+    done = cli("describe", component)
+    assert done.exit_code == 2 and said in done.stderr
+
+
+def test_option_rows_say_every_shape_of_type():
+    class Inner(Options):
+        """Something inside."""
+
+        depth: int = 1
+        """How deep."""
+
+    class Shapes(Options):
+        """Every shape."""
+
+        size: int | tuple[int, int]
+        """One or two."""
+        names: list[str] = Field([])
+        """Some text."""
+        table: dict[str, int] = Field({})
+        """By name."""
+        inner: Inner = Inner()
+        """Nested."""
+        maybe: bool | None = None
+        """Or nothing."""
+
+    rows = {row.name: row for row in option_rows(Shapes.model_json_schema())}
+    assert (rows["size"].type, rows["size"].default) == ("integer | [integer, integer]", "required")
+    assert (rows["names"].type, rows["names"].default) == ("list of text", "[]")
+    assert (rows["table"].type, rows["inner"].type) == ("mapping", "mapping")
+    assert (rows["maybe"].type, rows["maybe"].default) == ("boolean | null", "null")
+
+
+# Runs -------------------------------------------------------------------------------------------
+
+
+def test_a_dry_run_says_sizes_and_steps_and_makes_no_run(recipe):
+    done = cli("run", recipe, "--dry-run", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert "tiny: 8 pictures of 3 x 16 x 16, 4 held out" in done.stdout
+    assert "2 steps of 4 pictures on cpu" in done.stdout and "would write to runs/tiny" in done.stdout
+    told = json.loads(cli("run", recipe, "--dry-run", "--device", "cpu", "--json").stdout)
+    assert told["parameters"]["generator"] > 100 and told["total_steps"] == 2
+    assert not Path("runs").exists()
+
+
+def test_an_override_that_is_wrong_ends_the_run_before_it_begins(recipe):
+    done = cli("run", recipe, "train.step=3")
+    assert done.exit_code == 2 and "did you mean 'steps'?" in done.stderr
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("flag", [("--device", "tpu"), ("--precision", "fp8")])
+def test_a_device_or_precision_that_is_not_there_is_an_input_error(recipe, flag):
+    assert cli("run", recipe, *flag).exit_code == 2
+    assert not Path("runs").exists()
+
+
+def test_run_ends_with_json_when_asked(recipe):
+    recipe.write_text(RECIPE + "callbacks: [{kind: console}]\n")
+    done = cli("-q", "run", recipe, "seed=5", "--device", "cpu", "--json")
+    assert done.exit_code == 0 and done.stderr == ""
+    told = json.loads(done.stdout)
+    assert told["folder"] == "runs/tiny/0001-seed5" and told["step"] == 2
+    assert set(told["rows"]) >= {"untrained"} and told["figures"]
+
+
+def test_run_shows_its_progress_on_stderr_and_its_log_when_asked(recipe):
+    recipe.write_text(RECIPE + "callbacks: [{kind: console}]\n")
+    done = cli("-v", "run", recipe, "seed=6", "--device", "cpu")
+    assert "finished at step 2/2" in done.stderr and "finished at step 2/2" not in done.stdout
+    assert "INFO tiny on cpu" in done.stderr and "from step 0 of 2" in done.stderr
+    assert "INFO" not in cli("run", recipe, "seed=7", "--device", "cpu").stderr
+
+
+def test_resume_of_a_finished_run_reports_the_same_figures(finished):
+    done = cli("resume", finished, "--device", "cpu", "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["step"] == 2
+
+
+def test_runs_lists_and_compares(finished):
+    listed = cli("runs", finished.parent.parent)
+    assert "finished" in listed.stdout and "2/2" in listed.stdout
+    (told,) = json.loads(cli("runs", finished, "--json").stdout)
+    assert told["name"] == "tiny" and any(name.startswith("hidden_psnr") for name in told["figures"])
+    compared = cli("runs", finished, finished).stdout
+    assert "hidden_psnr" in compared and "seed 0, data toy_faces" in compared
+
+
+def test_runs_of_a_folder_that_is_not_there_says_so(recipe):
+    done = cli("runs")
+    assert done.exit_code == 2 and "runs: there is no such folder" in done.stderr
+    Path("runs").mkdir()
+    assert cli("runs").exit_code == 0
+
+
+def test_complete_keeps_what_is_seen_and_writes_the_mask(finished, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 250, (19, 21, 3), dtype=np.uint8)
+    pixels[4:9, 5:12] = 255
+    Image.fromarray(pixels).save(tmp_path / "picture.png")
+    out = tmp_path / "out"
+    given = ("complete", finished, tmp_path / "picture.png", "--key-colour", "#ffffff", "--device", "cpu")
+    done = cli(*given, "--out", out)
+    assert done.exit_code == 0, done.output
+    assert "8.8% filled" in done.stdout
+    made = np.asarray(Image.open(out / "picture.png"))
+    hidden = np.asarray(Image.open(out / "picture.mask.png")) > 0
+    assert (hidden == (pixels == 255).all(-1)).all() and (made[~hidden] == pixels[~hidden]).all()
+    assert cli(*given, "--out", out).exit_code == 2
+    (told,) = json.loads(cli(*given, "--dilate", 1, "--out", tmp_path / "more", "--json").stdout)
+    assert told["hidden"] > hidden.mean()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ((), "exactly one of masks, alpha and a key colour"),
+        (("--alpha", "--key-colour", "#ffffff"), "exactly one of"),
+        (("--alpha", "--tolerance", "3"), "--tolerance goes with --key-colour"),
+        (("--key-colour", "white"), "'white' is no colour"),
+        (("--key-colour", "#ffffff", "--samples", "2"), "takes no latent"),
+        (("--key-colour", "#ffffff", "--checkpoint", "step-9"), "there is no such checkpoint"),
+    ],
+)
+def test_complete_refuses_what_cannot_work(finished, tmp_path, flags, said):
+    Image.new("RGB", (16, 16), "white").save(tmp_path / "picture.png")
+    done = cli("complete", finished, tmp_path / "picture.png", "--out", tmp_path / "out", *flags)
+    assert done.exit_code == 2 and said in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_generate_with_a_run_that_completes_is_refused(finished, tmp_path):
+    done = cli("generate", finished, "-n", 2, "--out", tmp_path / "out", "--device", "cpu")
+    assert done.exit_code == 2 and "use `complete`" in done.stderr
+
+
+def test_generate_writes_so_many_pictures(recipe):
+    latent = RECIPE.replace(
+        "{kind: glcic, width: 2, dilations: [1, 1, 1, 1], norm: none}", "{kind: dcgan, width: 2}"
+    )
+    recipe.write_text(latent + "composite: false\n")
+    assert cli("run", recipe, "--device", "cpu").exit_code == 0
+    done = cli("generate", "runs/tiny/0001-seed0", "-n", 3, "--out", "made", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert len(list(Path("made").glob("*.png"))) == 3

@@ -1,0 +1,186 @@
+"""Pairs that cannot work: each rule, by a recipe that breaks it."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from recipe_fakes import FakePlugins, changed, data, train
+
+from ambientkit.errors import RecipeError
+from ambientkit.recipe_file import from_mapping
+from ambientkit.recipe_rules import ALL_RULES
+
+PLUGINS = FakePlugins()
+
+
+def plan(recipe):
+    return from_mapping(recipe, PLUGINS, name="r")
+
+
+def problems(recipe):
+    with pytest.raises(RecipeError) as caught:
+        plan(recipe)
+    return [str(problem).removeprefix("r: ") for problem in caught.value.problems]
+
+
+PAIRS = {
+    "composite over an inexact sensor": (
+        changed(measurement={"kind": "noise"}),
+        "composite: needs a sensor that leaves observed pixels exact, which measurement 'noise' does not; "
+        "set composite: false",
+    ),
+    "composite over a sensor that does not say": (
+        changed(measurement={"kind": "dim"}),
+        "composite: needs a sensor that says which pixels it observed, which measurement 'dim' does not; "
+        "set composite: false",
+    ),
+    "composite of a latent generator": (
+        changed(generator={"kind": "latent"}),
+        "composite: needs a generator that completes, but 'latent' makes pictures from a latent; "
+        "set composite: false",
+    ),
+    "flip without symmetry": (
+        changed(data=data(flip=True), measurement={"kind": "keep"}),
+        "data.flip: measurement 'keep' does not declare mirroring ('flip') symmetric; set data.flip: false",
+    ),
+    "fresh over measured data": (
+        changed(data=data(source={"kind": "holes"}, measure="fresh")),
+        "data.measure: data set 'holes' arrives measured and cannot be measured anew; set data.measure: once",
+    ),
+    "the masks of clean data": (
+        changed(measurement={"kind": "from_data"}),
+        "measurement.kind: draws from the data's own masks, but data set 'faces' has none; "
+        "use a data set that arrives measured, or another sensor",
+    ),
+    "further over a sensor that does not say": (
+        changed(measurement={"kind": "noise"}, composite=False, further={"measurement": {"kind": "keep"}}),
+        "further: measurement 'noise' does not say what it observed, so nothing more can be hidden; "
+        "set further: null",
+    ),
+    "further that hides nothing": (
+        changed(further={"measurement": {"kind": "noise"}}),
+        "further.measurement.kind: 'noise' does not say which pixels it observed; "
+        "use a sensor that hides pixels",
+    ),
+    "further for a latent generator": (
+        changed(generator={"kind": "latent"}, composite=False, further={"measurement": {"kind": "keep"}}),
+        "further: generator 'latent' reads no measurement, so hiding more changes nothing; set further: null",
+    ),
+    "a discriminator alone": (
+        changed(objective=None),
+        "discriminator: there is no objective; give both, or set discriminator: null",
+    ),
+    "an objective alone": (
+        changed(discriminator=None),
+        "objective: there is no discriminator; give both, or set objective: null",
+    ),
+    "nothing trains": (
+        changed(discriminator=None, objective=None),
+        "nothing would train: there is no adversarial game and no fidelity; "
+        "give discriminator and objective, or a fidelity",
+    ),
+    "penalty beside batch norm": (
+        changed(objective={"kind": "penalty"}, discriminator={"kind": "critic_bn"}),
+        "discriminator: objective 'penalty' penalises gradients, which batch norm mixes between pictures; "
+        "set norm: none in the discriminator",
+    ),
+    "fidelity of a latent generator": (
+        changed(generator={"kind": "latent"}, composite=False, fidelity=[{"kind": "consistency"}]),
+        "fidelity.0: generator 'latent' completes nothing that a fidelity could compare; set fidelity: []",
+    ),
+    "held_out without further": (
+        changed(fidelity=[{"kind": "held_out"}]),
+        "fidelity.0: needs a further measurement; set further",
+    ),
+    "metrics without pictures": (
+        changed(data=data(holdout=0), metrics=[{"kind": "truth"}]),
+        "metrics: they need held-out pictures; set data.holdout, such as 500",
+    ),
+    "truth of measured data": (
+        changed(data=data(source={"kind": "holes"}), metrics=[{"kind": "spread"}, {"kind": "truth"}]),
+        "metrics.1: 'truth' compares with the clean picture, and these data have none; "
+        "metrics that need none: seam, spread",
+    ),
+    "a metric of holes that nobody knows": (
+        changed(evaluation={"measurement": {"kind": "dim"}}, metrics=[{"kind": "seam"}]),
+        "metrics.0: 'seam' needs the observed pixels, which evaluation.measurement 'dim' does not say; "
+        "use another metric",
+    ),
+    "the same metric twice": (
+        changed(metrics=[{"kind": "seam"}, {"kind": "seam"}]),
+        "metrics.1: metric 'seam' is listed twice; leave one out",
+    ),
+    "best by a metric that is near": (
+        changed(train=train(checkpoints={"best": "sean"}), metrics=[{"kind": "seam"}]),
+        "train.checkpoints.best: 'sean' is not among the metrics; did you mean 'seam'?",
+    ),
+    "best by a metric that is not taken": (
+        changed(train=train(checkpoints={"best": "seam"})),
+        "train.checkpoints.best: 'seam' is not among the metrics; add {kind: seam} to metrics",
+    ),
+    "parts that do not divide": (
+        changed(train=train(accumulate=3)),
+        "train.accumulate: must divide the batch size 8, which 3 does not",
+    ),
+    "a complaint": (
+        changed(measurement={"kind": "block", "size": 40}),
+        "measurement.size: too large for the picture; use a smaller one",
+    ),
+    "a complaint that goes by facts": (
+        changed(measurement={"kind": "block", "size": 8, "fill": 0.5}, generator={"kind": "net_bn"}),
+        "measurement.fill: the generator has batch norm",
+    ),
+    "complaints that fail": (
+        changed(measurement={"kind": "grumbling"}),
+        "measurement: measurement 'grumbling' (from the tests) failed: "
+        "ZeroDivisionError: asked for complaints",
+    ),
+}
+
+
+@pytest.mark.parametrize(("recipe", "message"), PAIRS.values(), ids=PAIRS)
+def test_a_pair_that_cannot_work_gives_one_message(recipe, message):
+    assert problems(recipe) == [message]
+
+
+def test_every_rule_is_broken_by_some_recipe_here():
+    """A rule that never speaks is not tested: take each away and see that something goes unsaid."""
+    recipes = [recipe for recipe, _ in PAIRS.values()]
+    recipes.append(changed(objective={"kind": "clip"}, discriminator={"kind": "critic_bn"}))
+    silent = {rule.__name__ for rule in ALL_RULES} - {
+        name for recipe in recipes for name in _speaking(recipe)
+    }
+    assert silent == set()
+
+
+def _speaking(recipe):
+    from ambientkit import recipe_check
+
+    spoken = set()
+
+    def spy(rule):
+        def watched(case):
+            found = list(rule(case))
+            if found:
+                spoken.add(rule.__name__)
+            yield from found
+
+        return watched
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe_check, "ALL_RULES", tuple(map(spy, ALL_RULES)))
+        with contextlib.suppress(RecipeError):
+            plan(recipe)
+    return spoken
+
+
+def test_needs_of_a_fidelity_are_all_said():
+    recipe = changed(measurement={"kind": "noise"}, composite=False, fidelity=[{"kind": "held_out"}])
+    assert problems(recipe) == [
+        "fidelity.0: needs a further measurement; set further",
+        "fidelity.0: needs to know the observed pixels, which measurement 'noise' does not say; "
+        "use another sensor or fidelity",
+        "fidelity.0: needs observed pixels that are exact, which those of measurement 'noise' are not; "
+        "use another sensor or fidelity",
+    ]
