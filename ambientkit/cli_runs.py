@@ -72,8 +72,17 @@ def run(
         _preview(shell, plan, out, device, precision, as_json)
         return
     with shell.progress() as progress:
-        done = engine.run(plan, out=out, device=device, precision=precision, progress=progress)
+        callbacks = _console(engine, plan)
+        done = engine.run(
+            plan, out=out, device=device, precision=precision, callbacks=callbacks, progress=progress
+        )
     _report(shell, done, as_json)
+
+
+def _console(engine: Engine, plan: Plan) -> list[object]:
+    """Progress on the terminal, unless the recipe has its own."""
+    listed = any(choice.registered.name == "console" for choice in plan.callbacks)
+    return [] if listed else [engine.build("callback", "console")]
 
 
 def _preview(shell: Shell, plan: Plan, out: Path, device: str, precision: str, as_json: bool) -> None:
@@ -105,7 +114,12 @@ def resume(
     """
     with shell.progress() as progress:
         done = engine.resume(
-            folder, checkpoint=checkpoint, device=device, precision=precision, progress=progress
+            folder,
+            checkpoint=checkpoint,
+            device=device,
+            precision=precision,
+            callbacks=_console(engine, engine.load(folder / "resolved.yaml")),
+            progress=progress,
         )
     _report(shell, done, as_json)
 

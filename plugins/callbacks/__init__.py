@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 AMBIENTKIT_HOOK_API = 1
 
 
-class ConsoleOptions(Options):
+class _ObserverOptions(Options):
+    def facts(self) -> frozenset[str]:
+        """An observer promises and needs nothing."""
+        return frozenset()
+
+
+class ConsoleOptions(_ObserverOptions):
     """Progress on the terminal (stderr): step, images a second, time left, terms and figures.
 
     Where stderr is no terminal, plain lines. Silent where the logger `ambientkit.console` is.
@@ -28,7 +34,7 @@ class ConsoleOptions(Options):
     """Steps between readings of the terms; each makes the device wait for the step to finish."""
 
 
-class ImageGridOptions(Options):
+class ImageGridOptions(_ObserverOptions):
     """Pictures of held-out samples: measured, made, completed, and the truth where it is known.
 
     Written to `samples/step-0000500.png` in the run's folder, at the first and the last step too.
@@ -40,7 +46,7 @@ class ImageGridOptions(Options):
     """Pictures in a grid, one a row."""
 
 
-class JsonLinesOptions(Options):
+class JsonLinesOptions(_ObserverOptions):
     """Terms and figures in `metrics.jsonl`, one object a line: step, time, and values by name.
 
     A resumed run goes on where its checkpoint was: later lines of the first attempt are removed.
@@ -50,7 +56,7 @@ class JsonLinesOptions(Options):
     """Steps between lines of terms, besides the first and the last; figures are written as they are taken."""
 
 
-class TensorBoardOptions(Options):
+class TensorBoardOptions(_ObserverOptions):
     """Terms and figures for TensorBoard, in `tensorboard/` of the run's folder (an extra)."""
 
     every: int = Field(50, ge=1)

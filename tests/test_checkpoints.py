@@ -1,0 +1,143 @@
+"""Checkpoints: whole or absent, verified when they are read, the right ones kept."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import engine_fakes as fakes
+import pytest
+import torch
+from torch import nn
+
+from ambientkit import checkpoints
+from ambientkit.errors import RunFolderError
+
+
+@pytest.fixture
+def network() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+
+
+def write(run: Path, step: int, network: nn.Module) -> Path:
+    return checkpoints.write(run, step, {"generator": network}, {"step": step}, {"name": "x"})
+
+
+def test_what_is_written_is_read(tmp_path, network):
+    folder = write(tmp_path, 7, network)
+    assert folder == tmp_path / "checkpoints" / "step-0000007"
+    assert checkpoints.find(tmp_path) == folder
+    assert checkpoints.find(tmp_path, "step-0000007") == folder
+    assert checkpoints.read_state(folder) == {"step": 7}
+    assert checkpoints.read_meta(folder)["recipe"] == {"name": "x"}
+    other = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2))
+    checkpoints.load_network(folder, "generator", other)
+    assert fakes.same(fakes.weights(network), fakes.weights(other))
+
+
+def test_channels_last_weights_keep_their_values_and_their_layout(tmp_path):
+    network = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    folder = write(tmp_path, 1, network)
+    other = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    checkpoints.load_network(folder, "generator", other)
+    assert torch.equal(network.weight, other.weight)
+    assert other.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("name", ["generator.safetensors", "state.pt", "meta.json"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_damage_is_found_and_the_newest_sound_one_named(tmp_path, network, name, damage):
+    for step in (1, 2, 3):
+        write(tmp_path, step, network)
+    file = tmp_path / "checkpoints" / "step-0000003" / name
+    data = bytearray(file.read_bytes())
+    if damage == "flip":
+        data[len(data) // 2 if name != "meta.json" else 0] ^= 1
+    file.write_bytes(data[: len(data) // 2] if damage == "cut" else data)
+    if damage == "remove":
+        file.unlink()
+    with pytest.raises(RunFolderError, match=r"step-0000003: is damaged.*newest sound one is step-0000002"):
+        checkpoints.find(tmp_path)
+
+
+def test_the_last_sound_one_is_missed(tmp_path, network):
+    with pytest.raises(RunFolderError, match=r"there is no such checkpoint; there is no other"):
+        checkpoints.find(tmp_path)
+    folder = write(tmp_path, 1, network)
+    shutil.rmtree(folder)
+    with pytest.raises(RunFolderError, match=r"there is no such checkpoint"):
+        checkpoints.find(tmp_path)
+
+
+def test_another_format_is_refused(tmp_path, network):
+    folder = write(tmp_path, 1, network)
+    meta = json.loads((folder / "meta.json").read_text("utf-8"))
+    (folder / "meta.json").write_text(json.dumps({**meta, "format": 99}), "utf-8")
+    with pytest.raises(RunFolderError, match=r"has format 99; this version reads format 1"):
+        checkpoints.find(tmp_path)
+
+
+def test_state_is_read_without_running_code(tmp_path, network):
+    folder = write(tmp_path, 1, network)
+
+    class Evil:
+        def __reduce__(self):
+            return (print, ("ran",))
+
+    torch.save({"step": Evil()}, folder / "state.pt")
+    with pytest.raises(Exception, match="weights_only"):
+        checkpoints.read_state(folder)
+
+
+def test_a_network_that_does_not_fit_is_refused_with_every_difference(tmp_path, network):
+    folder = write(tmp_path, 1, network)
+    other = nn.Sequential(nn.Conv2d(1, 3, 3, bias=False), nn.BatchNorm2d(3), nn.Linear(1, 1))
+    before = fakes.weights(other)
+    with pytest.raises(RunFolderError) as refused:
+        checkpoints.load_network(folder, "generator", other)
+    for part in (
+        "2.weight is missing",
+        "0.bias is unknown",
+        "0.weight has shape (2, 1, 3, 3), expected (3, 1, 3, 3)",
+    ):
+        assert part in str(refused.value)
+    assert fakes.same(before, fakes.weights(other)), "it is loaded whole or not at all"
+    with pytest.raises(RunFolderError, match=r"discriminator\.safetensors: cannot be read"):
+        checkpoints.load_network(folder, "discriminator", other)
+
+
+def test_the_last_few_and_the_pointed_are_kept_and_what_is_torn_is_swept(tmp_path, network):
+    for step in (1, 2, 3, 4, 5):
+        write(tmp_path, step, network)
+        if step == 2:
+            checkpoints.point(tmp_path, "best", 2)
+    torn = tmp_path / "checkpoints" / ".step-0000006.12345"
+    torn.mkdir()
+    (tmp_path / "checkpoints" / ".latest.12345").write_bytes(b"\xff")
+    checkpoints.prune(tmp_path, keep=2)
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").glob("*step-*"))
+    assert kept == ["step-0000002", "step-0000004", "step-0000005"]
+    assert checkpoints.find(tmp_path, "best").name == "step-0000002"
+    assert checkpoints.find(tmp_path).name == "step-0000005"
+
+
+def test_a_crash_while_writing_leaves_the_previous_one(tmp_path, network, monkeypatch):
+    write(tmp_path, 1, network)
+    monkeypatch.setattr(checkpoints, "_flush", lambda folder: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write(tmp_path, 2, network)
+    assert checkpoints.find(tmp_path).name == "step-0000001"
+    assert not (tmp_path / "checkpoints" / "step-0000002").exists()
+
+
+def test_the_weights_to_use_are_the_most_finished_ones(tmp_path, network):
+    folder = checkpoints.write(tmp_path, 1, dict.fromkeys(("generator", "average"), network), {}, {})
+    assert checkpoints.inference_weights(folder) == "average"
+    folder = checkpoints.write(
+        tmp_path, 2, dict.fromkeys(("generator", "average", "inference"), network), {}, {}
+    )
+    assert checkpoints.inference_weights(folder) == "inference"
+    folder = checkpoints.write(tmp_path, 3, {"discriminator": network}, {}, {})
+    with pytest.raises(RunFolderError, match="holds no generator"):
+        checkpoints.inference_weights(folder)
