@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 from collections.abc import Iterator
@@ -95,7 +96,7 @@ def prepare_data(plan: Plan, cache: Path, progress: Progress = no_progress) -> t
     _require_evaluable(plan, dataset)
     training, held = split(dataset.keys, plan.recipe.data.holdout)
     shape = tuple(dataset.image_shape)
-    context = Context(image_size=(shape[-2], shape[-1]), image_shape=shape, facts=facts_of(plan))
+    context = Context(image_size=(shape[-2], shape[-1]), image_shape=shape, facts=plan.facts)
     if dataset.arrives_measured:
         context = replace(context, data_masks=_training_masks(dataset, training))
     sensor = build_sensor(plan.measurement, context)
@@ -104,16 +105,6 @@ def prepare_data(plan: Plan, cache: Path, progress: Progress = no_progress) -> t
     samples = _samples(plan, source, training, cache, progress)
     held_out = _held_out(plan, source, held, context)
     return Data(samples, held_out, shape, dataset.fingerprint, tuple(dataset.skipped), context), sensor
-
-
-def facts_of(plan: Plan) -> frozenset[str]:
-    """What the components of a plan declare, as `Context.facts` has it."""
-    roles = {id(plan.further): "further", id(plan.evaluation): "evaluation"}
-    return frozenset(
-        f"{roles.get(id(choice), choice.registered.category)}:{fact}"
-        for choice in plan.choices()
-        for fact in choice.options.facts() or ()
-    )
 
 
 def _require_evaluable(plan: Plan, dataset: Dataset) -> None:
@@ -135,12 +126,13 @@ def _training_masks(dataset: Dataset, training: list[int]) -> torch.Tensor | Non
 def _samples(plan: Plan, source: Source, indices: list[int], cache: Path, progress: Progress) -> Samples:
     if plan.recipe.data.measure == "fresh":
         return FreshSamples(source, indices)
-    description = _describe_store(plan, source.dataset, indices)
+    description = _describe_store(plan, source, indices)
     return StoredSamples(_find_or_make(source, indices, cache, description, progress), source.sensor.fill)
 
 
-def _describe_store(plan: Plan, dataset: Dataset, indices: list[int]) -> dict[str, Any]:
+def _describe_store(plan: Plan, source: Source, indices: list[int]) -> dict[str, Any]:
     """Everything that a stored measurement depends on; equal descriptions share a store."""
+    dataset = source.dataset
     keys = hashlib.sha256("\0".join(dataset.keys[i] for i in indices).encode("utf-8", "surrogateescape"))
     return {
         "data": dataset.fingerprint,
@@ -148,9 +140,19 @@ def _describe_store(plan: Plan, dataset: Dataset, indices: list[int]) -> dict[st
         "image_shape": list(dataset.image_shape),
         "measurement": "arrived" if dataset.arrives_measured else plan.measurement.resolved(),
         "measured_by": plan.measurement.registered.source,
+        "code": _code_of(source.sensor),
         "data_seed": plan.recipe.data.seed,
         "store_format": FORMAT,
     }
+
+
+def _code_of(sensor: Measurement) -> str | None:
+    """Digest of the file that a sensor is written in, so that editing it makes another store."""
+    try:
+        file = inspect.getsourcefile(type(sensor))
+    except TypeError:  # a class made at a prompt
+        return None
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file and Path(file).is_file() else None
 
 
 def _find_or_make(

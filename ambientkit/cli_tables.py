@@ -145,10 +145,10 @@ def runs(summaries: Iterable[RunSummary]) -> Table:
 
 
 def comparison(rows: Mapping[str, Mapping[str, float]], title: str = "") -> Table:
-    """One row a run or yardstick, one column a figure; a figure that is absent is a dash."""
-    names = list(dict.fromkeys(name for figures in rows.values() for name in figures))
-    cells = ([label, *(_number(figures.get(name)) for name in names)] for label, figures in rows.items())
-    return table(["", *names], cells, title)
+    """One column a run or yardstick, one line a figure; a figure that is absent is a dash."""
+    names = dict.fromkeys(name for figures in rows.values() for name in figures)
+    cells = ([name, *(_number(figures.get(name)) for figures in rows.values())] for name in names)
+    return table(["", *rows], cells, title)
 
 
 def _number(value: float | None) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ambientkit import checkpoints
-from ambientkit.assembly import build_network, facts_of
+from ambientkit.assembly import build_network
 from ambientkit.draws import draw_latent
 from ambientkit.errors import InputError
 from ambientkit.interfaces import Context, Measured, Shape
@@ -124,7 +124,7 @@ def open_run(
     network = build_network(
         plan,
         plan.generator,
-        Context((shape[-2], shape[-1]), shape, tuple(record["measured_shape"]), facts=facts_of(plan)),
+        Context((shape[-2], shape[-1]), shape, tuple(record["measured_shape"]), facts=plan.facts),
     )
     path = checkpoints.find(folder, checkpoint)
     checkpoints.load_network(path, checkpoints.inference_weights(path), network)

@@ -222,6 +222,7 @@ class Objective(Protocol):
 
     def after_discriminator_step(self, discriminator: nn.Module) -> None:
         """Called after each discriminator step, for weight clipping."""
+        return None  # noqa: RET501 - a body, so that subclasses need not write it
 
 
 class Fidelity(Protocol):

@@ -278,6 +278,7 @@ class Plan:
     metrics: tuple[Choice, ...]
     callbacks: tuple[Choice, ...]
     warnings: tuple[Problem, ...] = ()
+    facts: frozenset[str] = frozenset()  # what its components declare, as `Context.facts` has it
     text: str = ""  # the recipe as it was written
 
     def choices(self) -> Iterator[Choice]:

@@ -154,7 +154,7 @@ def _paired(tree: Node, plan: Plan, chosen: dict[Keys, Choice], registry: Regist
     problems += [problem for rule in ALL_RULES for problem in rule(case)]
     if any(not problem.warning for problem in problems):
         raise RecipeError(dict.fromkeys(problem for problem in problems if not problem.warning))
-    return replace(plan, warnings=tuple(dict.fromkeys(problems)))
+    return replace(plan, warnings=tuple(dict.fromkeys(problems)), facts=_all_facts(case, chosen))
 
 
 def _declared(tree: Node, recipe: Recipe, chosen: dict[Keys, Choice]) -> _Declared:

@@ -152,7 +152,7 @@ def clipping_fits_the_norm(case: Case) -> Iterator[Problem]:
     """Batch norm rescales what clipping bounds (only the discriminator's weights are clipped)."""
     if case.has("clips_weights", "objective") and case.has("batch_norm", "discriminator"):
         message = f"objective {case.kind('objective')} clips weights, which batch norm rescales again"
-        yield case.problem(("discriminator",), message, "another norm is safer", warning=True)
+        yield case.problem(("discriminator",), message, "norm: none is safer", warning=True)
 
 
 # Fidelities -------------------------------------------------------------------------------------

@@ -97,8 +97,8 @@ MAKERS: dict[str, Callable[[], str]] = {
 
 
 def pages() -> list[Path]:
-    """README and all pages of docs/."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    """README, CONTRIBUTING and all pages of docs/."""
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def made_anew(text: str) -> str:

@@ -448,7 +448,9 @@ def test_only_the_updated_network_changes_and_no_gradient_stays(ready, tiny):
         before = {player: [p.clone() for p in net.parameters()] for player, net in players.items()}
         update(game, trainer._batch(0), trainer.dice(0, name, 0))
         for player, network in players.items():
-            moved = [not torch.equal(*pair) for pair in zip(before[player], network.parameters(), strict=True)]
+            moved = [
+                not torch.equal(*pair) for pair in zip(before[player], network.parameters(), strict=True)
+            ]
             assert len(moved) > 5
             assert any(moved) == (player == name), f"{player} in the {name}'s update"
             assert all(weight.grad is None for weight in network.parameters())
@@ -489,7 +491,9 @@ def test_building_and_training_leave_the_global_random_state_alone(ready, tiny):
 def test_weights_depend_on_the_seed_alone(ready, tiny):
     one = fakes.weights(ready(tiny()).prepared.game.generator.network)
     torch.rand(7)
-    assert fakes.same(one, fakes.weights(ready(tiny(train={"batch_size": 2})).prepared.game.generator.network))
+    assert fakes.same(
+        one, fakes.weights(ready(tiny(train={"batch_size": 2})).prepared.game.generator.network)
+    )
     assert not fakes.same(one, fakes.weights(ready(tiny(seed=1)).prepared.game.generator.network))
 
 

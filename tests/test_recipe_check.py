@@ -91,7 +91,7 @@ def test_a_warning_does_not_stop_a_recipe():
     assert warnings(changed(objective={"kind": "clip"}, generator={"kind": "net_bn"})) == []
     assert warnings(clipped) == [
         "discriminator: warning: objective 'clip' clips weights, which batch norm rescales again; "
-        "another norm is safer"
+        "norm: none is safer"
     ]
 
 

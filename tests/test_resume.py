@@ -93,7 +93,9 @@ engine.run(json.loads({recipe!r}), out={out!r}, device="cpu", precision="fp32", 
 
 
 @pytest.mark.parametrize(
-    "train", [{}, {"accumulate": 2, "batches": "fresh", "ema_decay": None}], ids=["shared", "accumulate fresh"]
+    "train",
+    [{}, {"accumulate": 2, "batches": "fresh", "ema_decay": None}],
+    ids=["shared", "accumulate fresh"],
 )
 def test_kill_9_and_resume_give_the_bits_of_an_uninterrupted_run(engine, tmp_path, train):
     whole = engine.run(long_run(**train), out=tmp_path / "whole", **CPU)
@@ -111,7 +113,12 @@ def test_kill_9_and_resume_give_the_bits_of_an_uninterrupted_run(engine, tmp_pat
     resumed = engine.resume(folder, callbacks=[watch], device="cpu")
     assert (watch.first_step, watch.steps, watch.outcomes) == (4, [5, 6], [(6, "finished")])
     one, other = fakes.contents(last(whole.folder)), fakes.contents(last(folder))
-    assert {"generator.safetensors", "discriminator.safetensors", "inference.safetensors", "state"} <= one.keys()
+    assert {
+        "generator.safetensors",
+        "discriminator.safetensors",
+        "inference.safetensors",
+        "state",
+    } <= one.keys()
     assert ("average.safetensors" in one) == (train.get("ema_decay", 0) is not None)
     assert fakes.same(one, other)
     assert resumed.figures == whole.figures
@@ -243,7 +250,9 @@ def test_a_damaged_checkpoint_is_refused_and_the_sound_one_named(engine, tmp_pat
 def test_a_run_without_checkpoint_or_run_json_is_refused(engine, stopped, tmp_path):
     with pytest.raises(RunFolderError, match=r"not a run folder"):
         engine.resume(tmp_path)
-    with pytest.raises(RunFolderError, match=r"there is no such checkpoint; the newest sound one is step-0000001"):
+    with pytest.raises(
+        RunFolderError, match=r"there is no such checkpoint; the newest sound one is step-0000001"
+    ):
         engine.resume(stopped, checkpoint="step-0000009")
 
 

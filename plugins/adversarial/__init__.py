@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from ambientkit import Complaint, Component, Context, Options, hookimpl
+from ambientkit import Component, Context, Options, hookimpl
 
 if TYPE_CHECKING:
     from .objectives import Hinge, LeastSquares, NonSaturating, WassersteinClipped
@@ -42,12 +42,6 @@ class WganClipOptions(Options):
     def facts(self) -> frozenset[str]:
         """It clips weights."""
         return frozenset({"clips_weights"})
-
-    def complaints(self, context: Context) -> Iterator[Complaint]:
-        """Batch norm scales clipped weights up again."""
-        if "discriminator:batch_norm" in context.facts:
-            message = "the discriminator's batch norm undoes the clipping: it rescales what the weights make"
-            yield Complaint("", message, "set discriminator.norm: none", warning=True)
 
 
 @hookimpl

@@ -1,0 +1,122 @@
+"""The two updates: parts of a batch, clipping, terms, and what is not finite."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import engine_fakes as fakes
+import pytest
+import torch
+
+from ambientkit.errors import NonFiniteError
+from ambientkit.updates import _parts, discriminator_update, generator_update
+
+SGD = {
+    "generator_optimizer": {"kind": "sgd", "lr": 1.0},
+    "discriminator_optimizer": {"kind": "sgd", "lr": 1.0},
+}
+
+
+def game_of(**changes):
+    """A game without batch norm, whose every picture weighs the same."""
+    return fakes.tiny(
+        generator={"kind": "fakes/net"},
+        discriminator={"kind": "fakes/critic"},
+        fidelity=[{"kind": "fakes/pull", "weight": 3}],
+        further=fakes.FURTHER,
+        **changes,
+    )
+
+
+def after_one_step(ready, recipe) -> dict[str, torch.Tensor]:
+    trainer = ready(recipe).trainer
+    trainer.train_step()
+    game = trainer.game
+    return {**fakes.weights(game.generator.network), **fakes.weights(game.discriminator.network)}
+
+
+def test_accumulated_parts_give_the_step_of_the_whole_batch(ready):
+    whole = after_one_step(ready, game_of(train=SGD))
+    parts = after_one_step(ready, game_of(train={**SGD, "accumulate": 4}))
+    start = ready(game_of()).trainer.game
+    before = {**fakes.weights(start.generator.network), **fakes.weights(start.discriminator.network)}
+    assert len(whole) == 6
+    for name, value in whole.items():
+        assert not torch.equal(value, before[name])
+        torch.testing.assert_close(value, parts[name], rtol=1e-4, atol=1e-6)
+
+
+def test_parts_hold_the_whole_batch_in_order(ready):
+    trainer = ready(game_of(train={"accumulate": 2})).trainer
+    for whole in (trainer._batch(0), trainer.dice(0, "generator", 0)):
+        parts = list(_parts(whole, trainer.game))
+        assert len(parts) == 2
+        for part in fields(whole):
+            value = getattr(whole, part.name)
+            if isinstance(value, torch.Tensor):
+                assert torch.equal(value, torch.cat([getattr(each, part.name) for each in parts]))
+            elif value is not None:
+                for name, tensor in value.items():
+                    assert torch.equal(tensor, torch.cat([getattr(each, part.name)[name] for each in parts]))
+
+
+def test_terms_have_names_and_weights(ready):
+    trainer = ready(game_of()).trainer
+    real, draws = trainer._batch(0), trainer.dice(0, "generator", 0)
+    made = trainer.game.trip(real, draws).made
+    assert discriminator_update(trainer.game, real, draws).keys() == {
+        "discriminator/real",
+        "discriminator/fake",
+    }
+    terms = generator_update(trainer.game, real, draws)
+    assert terms.keys() == {"generator/adversarial", "generator/fakes/pull/pull"}
+    assert float(terms["generator/fakes/pull/pull"]) == pytest.approx(
+        3 * float(made.square().mean().detach())
+    )
+    assert all(not value.requires_grad for value in terms.values())
+
+
+def test_without_a_game_the_discriminator_has_no_update(ready):
+    trainer = ready(fakes.fidelity_only()).trainer
+    assert discriminator_update(trainer.game, trainer._batch(0), trainer.dice(0, "discriminator", 0)) == {}
+    assert trainer.train_step().keys() == {"generator/fakes/pull/pull"}
+
+
+@pytest.mark.parametrize("limit", [1e-3, None])
+def test_the_gradient_is_clipped_to_its_norm(ready, limit):
+    trainer = ready(game_of(train={**SGD, "gradient_clip": limit})).trainer
+    networks = {"g": trainer.game.generator.network, "d": trainer.game.discriminator.network}
+    before = {name: fakes.weights(network) for name, network in networks.items()}
+    trainer.train_step()
+    for name, network in networks.items():
+        after = fakes.weights(network)
+        moved = sum((after[key] - before[name][key]).square().sum() for key in after).sqrt()
+        assert (moved <= 1.001e-3) == (limit is not None)
+        assert moved > 0.9e-3
+
+
+def test_a_gradient_that_is_not_finite_is_named(ready, monkeypatch):
+    trainer = ready(fakes.fidelity_only()).trainer
+    infinite = lambda self, trip, restore, measure: {"pull": (trip.made * 0).abs().sqrt().sum()}  # noqa: E731
+    monkeypatch.setattr(fakes.Pull, "terms", infinite)
+    before = fakes.weights(trainer.game.generator.network)
+    with pytest.raises(NonFiniteError, match="the gradient of Net became nan"):
+        trainer.train_step()
+    assert fakes.same(before, fakes.weights(trainer.game.generator.network)), "no step was taken"
+
+
+def test_restore_and_measure_are_the_generator_and_the_sensor(ready):
+    trainer = ready(fakes.fidelity_only(fidelity=[{"kind": "fakes/consistency"}])).trainer
+    before = fakes.weights(trainer.game.generator.network)
+    terms = trainer.train_step()
+    assert 0 < float(terms["generator/fakes/consistency/again"]) < 4
+    assert not fakes.same(before, fakes.weights(trainer.game.generator.network))
+
+
+def test_weights_are_clipped_after_the_discriminators_step(ready, tiny):
+    recipe = tiny(
+        discriminator={"kind": "fakes/critic"}, objective={"kind": "wgan_clip", "clip": 0.01}, train=SGD
+    )
+    trainer = ready(recipe).trainer
+    trainer.train_step()
+    assert trainer.game.discriminator.network.layer.weight.abs().max() <= 0.01
