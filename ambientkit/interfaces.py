@@ -113,7 +113,7 @@ class Context:
 class Measurement(Protocol):
     """A sensor `y = F(x, theta)`. A new one needs `sample` and `measure`; the rest has defaults.
 
-    Declarations, which `ambientkit.testing` holds it to:
+    Declarations, which the engine relies on:
 
     - `random`: theta differs between images;
     - `exact`: observed pixels of y equal those of x bit for bit (compositing needs it);

@@ -1,4 +1,4 @@
-"""Fixtures of the engine's tests: an engine without strangers' plugins, and recipes that train in a second."""
+"""Fixtures of the engine's tests: an engine without strangers' plugins, and small recipes."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from engine_recipes import BLOCK, FURTHER, NUMBERS, fidelity_only, noisy, numbers, tiny  # noqa: F401
 from safetensors.torch import load_file
 from torch import nn
 
@@ -315,48 +316,6 @@ def register_metrics():
     yield Component("error", ErrorOptions, lambda options, context: Error(options.rises))
 
 
-# Recipes ----------------------------------------------------------------------------------------
-
-
-def tiny(**changes: Any) -> dict[str, Any]:
-    """A recipe that trains in a second."""
-    recipe: dict[str, Any] = {
-        "recipe": 1,
-        "name": "tiny",
-        "data": {"source": {"kind": "toy_faces", "count": 40}, "image_size": [16, 16], "holdout": 8},
-        "measurement": {"kind": "block_patch", "size": 6},
-        "generator": {"kind": "glcic", "width": 4, "dilations": [1, 2, 2, 2]},
-        "discriminator": {"kind": "dcgan", "width": 4, "spectral_norm": True},
-        "objective": {"kind": "hinge"},
-        "train": {"steps": 2, "batch_size": 4},
-    }
-    return _merged(recipe, changes)
-
-
-def fidelity_only(**changes: Any) -> dict[str, Any]:
-    """`tiny` without an adversarial game and with the smallest generator."""
-    bare = {
-        "generator": {"kind": "fakes/net"},
-        "discriminator": None,
-        "objective": None,
-        "fidelity": [{"kind": "fakes/pull"}],
-    }
-    return tiny(**{**bare, **changes})
-
-
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in over.items():
-        old = result.get(key)
-        fresh_kind = isinstance(value, dict) and "kind" in value
-        merge = isinstance(value, dict) and isinstance(old, dict) and not fresh_kind
-        result[key] = _merged(old, value) if merge else value
-    return result
-
-
-FURTHER = {"measurement": {"kind": "block_patch", "size": 6}, "probability": 0.7}
-
-
 # Looking into runs ------------------------------------------------------------------------------
 
 
@@ -373,7 +332,7 @@ def make_ready(engine: Engine, recipe: dict[str, Any], folder: Path, cache: Path
     prepared = prepare(plan, choose("cpu", "fp32"), cache or folder / "cache")
     run = folder / "a_run"
     run.mkdir(exist_ok=True)
-    trainer = prepared.trainer(run, lambda built: lifecycle(built), warm=False)
+    trainer = prepared.trainer(run, lifecycle, warm=False)
     return Ready(prepared, trainer)
 
 

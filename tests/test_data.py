@@ -127,7 +127,7 @@ def test_the_cache_is_where_it_was_said(monkeypatch, tmp_path):
 
 def test_a_cache_that_cannot_be_written_is_said(engine, tmp_path):
     (tmp_path / "file").write_text("", "utf-8")
-    with pytest.raises(DataError, match="cannot keep measured data there.*set AMBIENTKIT_CACHE"):
+    with pytest.raises(DataError, match=r"cannot keep measured data there.*set AMBIENTKIT_CACHE"):
         prepare_data(engine.load(fakes.tiny()), tmp_path / "file")
 
 

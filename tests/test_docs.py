@@ -155,6 +155,23 @@ def test_recipes_are_valid(page, tmp_path, monkeypatch):
         assert engine.validate(recipe) == []
 
 
+def test_the_error_that_is_shown_is_the_one_that_comes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs/recipes.md"
+    (smallest,) = (text for text in blocks(page, "yaml") if "name: smallest" in text)
+    Path("smallest.yaml").write_text(smallest.replace("batch_size", "bacth_size"), "utf-8")
+    (problem,) = Engine(discover=False).validate("smallest.yaml")
+    assert f"\n{problem}\n" in page.read_text("utf-8")
+
+
+def test_the_sources_that_the_guide_lists_are_valid():
+    found = re.findall(r"`(\{kind: incomplete, .+?\})`", (ROOT / "docs/guide.md").read_text("utf-8"))
+    assert len(found) == 4
+    for text in found:
+        recipe = {"extends": "incomplete_faces", "data": {"source": yaml.safe_load(text)}}
+        assert Engine(discover=False).validate(recipe) == []
+
+
 # Commands ---------------------------------------------------------------------------------------
 
 

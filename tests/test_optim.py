@@ -47,7 +47,7 @@ def test_the_kinds_are_all():
 def stepped(network: nn.Module) -> None:
     with torch.no_grad():
         for weight in network.parameters():
-            weight += 1.0
+            weight.add_(1.0)
         network.running_mean += 2.0
         network.num_batches_tracked += 3
 

@@ -121,5 +121,5 @@ def test_a_damaged_store_is_refused_with_what_to_do(tmp_path, damage):
         file.unlink()
     else:
         np.save(file, np.zeros((2, 3, 4, 5), np.float32))
-    with pytest.raises(DataError, match="damaged.*delete the folder to have it made anew"):
+    with pytest.raises(DataError, match=r"damaged.*delete the folder to have it made anew"):
         open_store(final)

@@ -104,12 +104,6 @@ def test_the_last_checkpoints_and_the_best_are_kept(engine, tiny, tmp_path):
         train={"steps": 5, "checkpoints": {"every": 1, "keep": 2, "best": "fakes/error"}},
     )
     diary = Diary()
-    figures = {}
-
-    class Note:
-        @hookimpl
-        def on_evaluation(self, run, step, figures_of_step=None, figures=None):
-            pass
 
     class Keep:
         @hookimpl
@@ -126,7 +120,6 @@ def test_the_last_checkpoints_and_the_best_are_kept(engine, tiny, tmp_path):
     written = [line for line in diary.lines if line[0] == "checkpoint"]
     assert len(written) == len(set(written)), "a step's checkpoint is written once"
     engine.open(result.folder, checkpoint="best")
-    del figures, Note
 
 
 def test_a_score_that_rises_is_best_at_its_highest(engine, tiny, tmp_path):
@@ -243,20 +236,10 @@ def test_samples_without_held_out_pictures_are_training_ones(ready, tiny):
 def test_a_warm_start_begins_with_the_weights_of_another_run(engine, tiny, tmp_path):
     origin = engine.run(tiny(train={"steps": 3}), out=tmp_path, **CPU)
     kept = fakes.contents(origin.folder / "checkpoints" / "step-0000003")
-    begun = {}
-
-    class Look:
-        @hookimpl
-        def on_step_end(self, run, report):
-            if report.step == 1:
-                trainer = report._trainer
-                begun["first"] = run.first_step
-                begun["count"] = len(trainer.game.generator.optimizer.state)
-
     recipe = tiny(seed=5, train={"steps": 1, "init_from": str(origin.folder)})
-    recipe["train"]["generator_optimizer"] = {"lr": 1e-12}
-    recipe["train"]["discriminator_optimizer"] = {"lr": 1e-12}
-    warm = engine.run(recipe, out=tmp_path, callbacks=[Look()], **CPU)
+    recipe["train"]["generator_optimizer"] = {"kind": "adam", "lr": 1e-12}
+    recipe["train"]["discriminator_optimizer"] = {"kind": "adam", "lr": 1e-12}
+    warm = engine.run(recipe, out=tmp_path, **CPU)
     found = fakes.contents(warm.folder / "checkpoints" / "step-0000001")
     for network in ("generator.safetensors", "discriminator.safetensors"):
         for name, value in kept[network].items():
@@ -264,7 +247,6 @@ def test_a_warm_start_begins_with_the_weights_of_another_run(engine, tiny, tmp_p
                 torch.testing.assert_close(found[network][name], value, atol=1e-6, rtol=0)
     average = found["average.safetensors"]["layers.0.weight"]
     torch.testing.assert_close(average, kept["generator.safetensors"]["layers.0.weight"], atol=1e-6, rtol=0)
-    assert begun["first"] == 0
     assert found["state"]["step"] == 1
 
 

@@ -106,7 +106,7 @@ def test_a_gradient_that_is_not_finite_is_named(ready, monkeypatch):
 
 
 def test_restore_and_measure_are_the_generator_and_the_sensor(ready):
-    trainer = ready(fakes.fidelity_only(fidelity=[{"kind": "fakes/consistency"}])).trainer
+    trainer = ready(fakes.fidelity_only(composite=False, fidelity=[{"kind": "fakes/consistency"}])).trainer
     before = fakes.weights(trainer.game.generator.network)
     terms = trainer.train_step()
     assert 0 < float(terms["generator/fakes/consistency/again"]) < 4

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from ambientkit import Generator, Measured
-from ambientkit.errors import PluginError
-from ambientkit.interfaces import Shape
-
-Convolution: TypeAlias = nn.Conv2d | nn.ConvTranspose2d
+from ..completing import NORMS, CompletionNetwork, Convolution, initialised
 
 
 @dataclass(frozen=True)
@@ -54,23 +47,9 @@ def hidden_layers(dilations: Sequence[int]) -> list[Layer]:
     ]
 
 
-NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm2d,
-    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
-    "group": lambda channels: nn.GroupNorm(math.gcd(8, channels), channels),
-    "none": nn.Identity,
-}
+class Glcic(CompletionNetwork):
+    """Completes pictures whose sides are multiples of 4."""
 
-
-class Glcic(nn.Module, Generator):
-    """Completes pictures whose sides are multiples of 4.
-
-    The input is y, then (with `mask_channel`) 1 where a pixel is hidden, then (with
-    `latent_channels`) a latent map. Where a pixel's channels are hidden apart, it counts as hidden
-    as soon as one of them is.
-    """
-
-    completes = True
     multiple = 4
 
     def __init__(
@@ -83,34 +62,9 @@ class Glcic(nn.Module, Generator):
         mask_channel: bool = True,
         latent_channels: int = 0,
     ) -> None:
-        super().__init__()
-        self.mask_channel = mask_channel
-        self.latent_channels = latent_channels
         channels_in = channels + mask_channel + latent_channels
-        self.layers = nn.Sequential(*_layers(channels_in, channels, width, dilations, norm))
-
-    def latent_shape(self, image_shape: Shape) -> Shape | None:
-        """(latent_channels, H, W), or None where there are none."""
-        return (self.latent_channels, *image_shape[-2:]) if self.latent_channels else None
-
-    def forward(self, measured: Measured | None, latent: Tensor | None) -> Tensor:
-        """(n, C, H, W) in [-1, 1]. Raises PluginError where an input that the options ask for is missing."""
-        pictures: Tensor = torch.tanh(self.layers(self._input(measured, latent)))
-        return pictures
-
-    def _input(self, measured: Measured | None, latent: Tensor | None) -> Tensor:
-        if measured is None:
-            raise PluginError("glcic completes measurements; use a generator with a latent to make pictures")
-        parts = [measured.y]
-        if self.mask_channel:
-            if measured.observed is None:
-                raise PluginError("glcic: the sensor says not what it hides; set mask_channel: false")
-            parts.append((~measured.observed.all(1, keepdim=True)).to(measured.y.dtype))
-        if self.latent_channels:
-            if latent is None:
-                raise PluginError("glcic: latent_channels is set, but no latent was given")
-            parts.append(latent)
-        return torch.cat(parts, dim=1)
+        layers = nn.Sequential(*_layers(channels_in, channels, width, dilations, norm))
+        super().__init__(layers, mask_channel=mask_channel, latent_channels=latent_channels)
 
 
 def _layers(
@@ -118,22 +72,8 @@ def _layers(
 ) -> Iterator[nn.Module]:
     for layer in hidden_layers(dilations):
         channels = int(layer.width * width)
-        yield _initialised(layer.convolution(channels_in, channels), gain=2.0)
+        yield initialised(layer.convolution(channels_in, channels), gain=2.0)
         yield NORMS[norm](channels)
         yield nn.ReLU(inplace=True)
         channels_in = channels
-    yield _initialised(Layer(3, 0).convolution(channels_in, channels_out), gain=1.0)
-
-
-def _initialised(convolution: Convolution, gain: float) -> Convolution:
-    """Normal weights of variance gain / inputs of an output pixel (He et al. 2015, eq. 10), zero biases.
-
-    It keeps the scale of activations from layer to layer, so that the network trains without norms.
-    """
-    inputs = convolution.in_channels * math.prod(convolution.kernel_size)
-    if isinstance(convolution, nn.ConvTranspose2d):  # an output pixel sees a stride-th of the taps a side
-        inputs //= math.prod(convolution.stride)
-    nn.init.normal_(convolution.weight, std=math.sqrt(gain / inputs))
-    if convolution.bias is not None:
-        nn.init.zeros_(convolution.bias)
-    return convolution
+    yield initialised(Layer(3, 0).convolution(channels_in, channels_out), gain=1.0)

@@ -1,0 +1,153 @@
+"""A trained run applied to tensors: completing and generating."""
+
+from __future__ import annotations
+
+import engine_fakes as fakes
+import pytest
+import torch
+from torch import nn
+
+from ambientkit import Engine, Generator
+from ambientkit.completion import TrainedRun
+from ambientkit.errors import InputError
+from ambientkit.machine import choose
+
+CPU = {"device": "cpu", "precision": "fp32"}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Three trained runs: one that completes, one with a latent besides, one that generates."""
+    root = tmp_path_factory.mktemp("runs")
+    engine = Engine(plugins=[fakes], discover=False, cache_dir=root / "cache")
+    latent = {"kind": "glcic", "width": 4, "latent_channels": 2, "norm": "none"}
+    ambient = {"composite": False, "generator": {"kind": "dcgan", "width": 4, "latent": 5}}
+    recipes = {"fill": fakes.tiny(), "many": fakes.tiny(generator=latent), "make": fakes.tiny(**ambient)}
+    return engine, {
+        name: engine.run(recipe, out=root / name, **CPU).folder for name, recipe in recipes.items()
+    }
+
+
+def opened(folders, name: str) -> TrainedRun:
+    engine, found = folders
+    return engine.open(found[name], device="cpu")
+
+
+def picture(n: int, height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    images = torch.rand(n, 3, height, width, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    observed = torch.ones(n, 1, height, width, dtype=torch.bool)
+    observed[..., 2:6, 1:5] = False
+    return images, observed
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 22), (9, 31), (7, 6)])
+def test_pictures_of_any_size_keep_their_observed_pixels_to_the_bit(folders, size):
+    images, observed = picture(2, *size)
+    completed = opened(folders, "fill").complete(images, observed)
+    assert completed.shape == images.shape
+    seen = observed.expand_as(images)
+    assert torch.equal(completed[seen], images[seen])
+    assert (completed[~seen] != images[~seen]).any()
+    assert completed.abs().max() <= 1
+
+
+def test_what_is_hidden_is_never_read(folders):
+    images, observed = picture(2, 16, 16)
+    run = opened(folders, "fill")
+    other = torch.where(observed, images, torch.nan)
+    assert torch.equal(run.complete(images, observed), run.complete(other, observed))
+
+
+def test_of_a_supervised_run_too_hidden_pixels_are_not_read(engine, tiny, tmp_path):
+    """Its sensor hides nothing, so the fill of its inputs is that of the further sensor."""
+    further = {"measurement": {"kind": "block_patch", "size": 6, "fill": -0.5}, "probability": 1.0}
+    recipe = tiny(measurement={"kind": "identity"}, further=further, fidelity=[{"kind": "held_out"}])
+    run = engine.open(engine.run(recipe, out=tmp_path, **CPU).folder, device="cpu")
+    assert run.fill == -0.5
+    images, observed = picture(2, 16, 16)
+    other = torch.where(observed, images, torch.nan)
+    assert torch.equal(run.complete(images, observed), run.complete(other, observed))
+
+
+def test_the_averaged_weights_are_used_in_evaluation_mode(folders):
+    _, found = folders
+    run = opened(folders, "fill")
+    kept = fakes.contents(found["fill"] / "checkpoints" / "step-0000002")
+    weights = fakes.weights(run.network)
+    assert all(torch.equal(weights[name], kept["average.safetensors"][name]) for name in weights)
+    assert not run.network.training
+
+
+def test_padding_counts_as_hidden():
+    seen = []
+
+    class Spy(nn.Module, Generator):
+        multiple = 4
+
+        def forward(self, measured, latent):
+            seen.append(measured)
+            return torch.zeros_like(measured.y)
+
+    images, observed = picture(1, 9, 6)
+    TrainedRun(Spy(), choose("cpu", "fp32"), (3, 16, 16), 1.0, None).complete(images, observed)
+    (measured,) = seen
+    assert measured.y.shape == (1, 3, 12, 8)
+    assert not measured.observed[..., 9:, :].any()
+    assert not measured.observed[..., 6:].any()
+    assert (measured.y[~measured.observed.expand_as(measured.y)] == 1.0).all()
+
+
+def test_several_fills_differ_and_are_repeatable(folders):
+    images, observed = picture(2, 16, 16)
+    run = opened(folders, "many")
+    fills = run.complete(images, observed, samples=3)
+    assert fills.shape == (3, *images.shape)
+    assert not torch.equal(fills[0], fills[1])
+    assert torch.equal(fills, run.complete(images, observed, samples=3))
+    assert torch.equal(fills[0], run.complete(images, observed))
+    assert not torch.equal(fills, run.complete(images, observed, samples=3, seed=1))
+    seen = observed.expand_as(images)
+    assert all(torch.equal(fill[seen], images[seen]) for fill in fills)
+
+
+def test_shapes_and_types_that_do_not_fit_are_refused(folders):
+    images, observed = picture(2, 16, 16)
+    run = opened(folders, "fill")
+    for bad, message in (
+        ((images[:, :1], observed), r"images have shape \(2, 1, 16, 16\); this run takes \(n, 3, H, W\)"),
+        ((images, observed[:1]), r"observed has shape \(1, 1, 16, 16\); images have"),
+        ((images, observed[..., 1:]), "observed has shape"),
+        ((images, observed[:, 0]), "observed has shape"),
+        (
+            (images, observed.float()),
+            r"must be float and observed bool, not torch\.float32 and torch\.float32",
+        ),
+        ((images.to(torch.uint8), observed), "must be float and observed bool"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run.complete(*bad)
+    with pytest.raises(InputError, match="takes no latent, so all fills are equal"):
+        run.complete(images, observed, samples=2)
+    with pytest.raises(InputError, match="cannot make 0 fills"):
+        opened(folders, "many").complete(images, observed, samples=0)
+
+
+def test_an_ambient_gan_generates_end_to_end(folders):
+    run = opened(folders, "make")
+    assert not run.completes
+    images = run.generate(70, seed=3)
+    assert images.shape == (70, 3, 16, 16)
+    assert images.abs().max() <= 1
+    assert len({tuple(image.flatten().tolist()) for image in images}) == 70
+    torch.testing.assert_close(run.generate(3, seed=3), images[:3])
+    assert not torch.allclose(run.generate(3, seed=4), images[:3])
+
+
+def test_each_kind_of_run_says_what_it_does(folders):
+    images, observed = picture(1, 16, 16)
+    with pytest.raises(InputError, match="completes pictures; use `complete`"):
+        opened(folders, "fill").generate(1)
+    with pytest.raises(InputError, match="makes new images; use `generate`"):
+        opened(folders, "make").complete(images, observed)
+    with pytest.raises(InputError, match="cannot generate 0 images"):
+        opened(folders, "make").generate(0)

@@ -1,0 +1,239 @@
+"""Picture files: where the hole is told, what is kept, and what is never written over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from ambientkit import Generator
+from ambientkit.completion import TrainedRun
+from ambientkit.errors import DataError
+from ambientkit.machine import choose
+from ambientkit.picture_files import MaskSource, complete_files, find_pictures, save_pictures
+
+
+class Black(nn.Module, Generator):
+    """Fills with black, or with a grey that the latent chooses."""
+
+    multiple = 4
+
+    def __init__(self, latent: bool = False) -> None:
+        super().__init__()
+        self.latent = latent
+
+    def latent_shape(self, image_shape):
+        return (1,) if self.latent else None
+
+    def forward(self, measured, latent):
+        made = torch.full_like(measured.y, -1.0)
+        return made if latent is None else (made * 0 + latent.view(-1, 1, 1, 1)).tanh()
+
+
+@pytest.fixture
+def run() -> TrainedRun:
+    return TrainedRun(Black(), choose("cpu", "fp32"), (3, 16, 16), 1.0, Path("run"))
+
+
+def pixels(height: int = 9, width: int = 14) -> np.ndarray:
+    return np.random.default_rng(height).integers(1, 256, (height, width, 3), dtype=np.uint8)
+
+
+def hole(height: int = 9, width: int = 14) -> np.ndarray:
+    mask = np.zeros((height, width), dtype=bool)
+    mask[2:5, 3:7] = True
+    return mask
+
+
+def save(path: Path, array: np.ndarray, **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path, **options)
+    return path
+
+
+def read(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.array(picture)
+
+
+def complete(run, pictures, out, **source) -> list:
+    return list(complete_files(run, pictures, out, MaskSource(**source)))
+
+
+def check(done, array: np.ndarray, hidden: np.ndarray) -> None:
+    """Observed pixels are kept to the bit, the hole is black, and the mask says where it is."""
+    result = read(done.written[0])
+    assert result.shape == array.shape
+    assert (result[~hidden] == array[~hidden]).all()
+    assert (result[hidden] == 0).all()
+    assert (read(done.mask) == hidden * 255).all()
+    assert done.hidden == pytest.approx(hidden.mean())
+
+
+# Where the hole is told -------------------------------------------------------------------------
+
+
+def test_one_mask_file_for_all(run, tmp_path):
+    pictures = [save(tmp_path / f"{name}.png", pixels()) for name in "ab"]
+    mask = save(tmp_path / "mask.png", np.where(hole(), 128, 127).astype(np.uint8))
+    done = complete(run, pictures, tmp_path / "out", masks=mask)
+    assert [d.written[0].name for d in done] == ["a.png", "b.png"]
+    for each in done:
+        check(each, pixels(), hole())
+
+
+def test_a_folder_of_masks_by_name(run, tmp_path):
+    save(tmp_path / "in" / "deep" / "a.png", pixels())
+    save(tmp_path / "masks" / "a.bmp", hole().astype(np.uint8) * 255)
+    (done,) = complete(run, [tmp_path / "in"], tmp_path / "out", masks=tmp_path / "masks")
+    assert done.written == (tmp_path / "out" / "deep" / "a.png",)
+    assert done.mask == tmp_path / "out" / "deep" / "a.mask.png"
+    check(done, pixels(), hole())
+
+
+def test_no_mask_or_two_of_the_name_are_said(run, tmp_path):
+    picture = save(tmp_path / "a.png", pixels())
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(DataError, match=r"masks: has no mask of the name 'a'"):
+        complete(run, [picture], tmp_path / "out", masks=tmp_path / "masks")
+    for suffix in ("png", "bmp"):
+        save(tmp_path / "masks" / f"a.{suffix}", hole().astype(np.uint8))
+    with pytest.raises(DataError, match=r"has 2 masks of the name 'a'"):
+        complete(run, [picture], tmp_path / "out", masks=tmp_path / "masks")
+
+
+def test_alpha(run, tmp_path):
+    alpha = np.where(hole(), 127, 128).astype(np.uint8)
+    picture = save(tmp_path / "a.png", np.dstack([pixels(), alpha]))
+    (done,) = complete(run, [picture], tmp_path / "out", alpha=True)
+    check(done, pixels(), hole())
+    with pytest.raises(DataError, match=r"b\.png: has no alpha channel"):
+        complete(run, [save(tmp_path / "b.png", pixels())], tmp_path / "out", alpha=True)
+
+
+def test_a_palette_with_a_transparent_colour_has_alpha(run, tmp_path):
+    picture = Image.fromarray(hole().astype(np.uint8)).convert("P")
+    picture.putpalette([10, 20, 30, 200, 100, 50] + [0] * 762)
+    picture.save(tmp_path / "p.png", transparency=1)
+    (done,) = complete(run, [tmp_path / "p.png"], tmp_path / "out", alpha=True)
+    check(done, np.where(hole()[..., None], [200, 100, 50], [10, 20, 30]).astype(np.uint8), hole())
+
+
+def test_a_key_colour_within_a_tolerance(run, tmp_path):
+    array = pixels()
+    array[hole()] = (250, 4, 253)
+    array[0, 0] = (250, 20, 250)
+    picture = save(tmp_path / "a.png", array)
+    (done,) = complete(run, [picture], tmp_path / "out", key_colour=(255, 0, 255), tolerance=5)
+    check(done, array, hole())
+    (done,) = complete(run, [picture], tmp_path / "exact", key_colour=(255, 0, 255))
+    assert done.hidden == 0
+    assert (read(done.written[0]) == array).all()
+
+
+def test_a_hole_is_grown(run, tmp_path):
+    picture = save(tmp_path / "a.png", pixels())
+    mask = save(tmp_path / "mask.png", hole().astype(np.uint8) * 255)
+    (done,) = complete(run, [picture], tmp_path / "out", masks=mask, dilate=2)
+    grown = np.zeros_like(hole())
+    grown[0:7, 1:9] = True
+    check(done, pixels(), grown)
+
+
+@pytest.mark.parametrize(
+    "source", [{}, {"alpha": True, "key_colour": (0, 0, 0)}, {"alpha": True, "dilate": -1}]
+)
+def test_a_source_that_says_nothing_or_too_much_is_refused(source):
+    with pytest.raises(DataError, match=r"exactly one of masks|cannot be negative"):
+        MaskSource(**source)
+
+
+def test_a_mask_of_another_size_names_both_files(run, tmp_path):
+    picture = save(tmp_path / "a.png", pixels())
+    mask = save(tmp_path / "mask.png", hole(8, 14).astype(np.uint8))
+    with pytest.raises(DataError, match=r"mask\.png: the mask is 14x8, .*a\.png is 14x9"):
+        complete(run, [picture], tmp_path / "out", masks=mask)
+
+
+# What is written --------------------------------------------------------------------------------
+
+
+def test_orientation_is_applied_and_exif_dropped(run, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise
+    exif[0x010F] = "a camera"
+    picture = save(tmp_path / "a.png", pixels(), exif=exif)
+    mask = save(tmp_path / "mask.png", hole(14, 9).astype(np.uint8) * 255)
+    (done,) = complete(run, [picture], tmp_path / "out", masks=mask)
+    check(done, np.rot90(pixels(), -1), hole(14, 9))
+    with Image.open(done.written[0]) as result:
+        assert len(result.getexif()) == 0
+
+
+def test_several_fills_are_numbered_and_differ(tmp_path):
+    run = TrainedRun(Black(latent=True), choose("cpu", "fp32"), (3, 16, 16), 1.0, Path("run"))
+    picture = save(tmp_path / "a.png", pixels())
+    mask = save(tmp_path / "mask.png", hole().astype(np.uint8) * 255)
+    (done,) = complete_files(run, [picture], tmp_path / "out", MaskSource(masks=mask), samples=3)
+    assert [path.name for path in done.written] == ["a.0.png", "a.1.png", "a.2.png"]
+    results = [read(path) for path in done.written]
+    assert len({result[hole()].tobytes() for result in results}) == 3
+    assert all((result[~hole()] == pixels()[~hole()]).all() for result in results)
+
+
+def test_grey_pictures_stay_grey(tmp_path):
+    run = TrainedRun(Black(), choose("cpu", "fp32"), (1, 16, 16), 1.0, Path("run"))
+    array = pixels()[..., 0].copy()
+    picture = save(tmp_path / "a.png", array)
+    mask = save(tmp_path / "mask.png", hole().astype(np.uint8) * 255)
+    (done,) = complete(run, [picture], tmp_path / "out", masks=mask)
+    check(done, array, hole())
+
+
+def test_nothing_is_written_over_and_nothing_begun(run, tmp_path):
+    pictures = [save(tmp_path / f"{name}.png", pixels()) for name in "ab"]
+    mask = save(tmp_path / "mask.bmp", hole().astype(np.uint8) * 255)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(DataError, match=r"a\.png: exists already; give another --out"):
+        complete(run, pictures, tmp_path, masks=mask)
+    save(tmp_path / "out" / "b.mask.png", hole().astype(np.uint8))
+    with pytest.raises(DataError, match=r"b\.mask\.png: exists already"):
+        complete(run, pictures, tmp_path / "out", masks=mask)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b.mask.png"]
+    assert before == {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+
+
+def test_two_pictures_of_one_name_are_refused(run, tmp_path):
+    pictures = [save(tmp_path / "a.png", pixels()), save(tmp_path / "a.bmp", pixels())]
+    with pytest.raises(DataError, match=r"a\.png: two pictures would be written there"):
+        complete(run, pictures, tmp_path / "out", key_colour=(0, 0, 0))
+
+
+def test_files_that_are_no_pictures_or_not_there_are_named(run, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"not a picture")
+    with pytest.raises(DataError, match=r"bad\.png: is no picture that can be read"):
+        complete(run, [tmp_path / "bad.png"], tmp_path / "out", key_colour=(0, 0, 0))
+    with pytest.raises(DataError, match="there is no such file or folder"):
+        find_pictures([tmp_path / "nothing"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no pictures there"):
+        find_pictures([tmp_path / "empty"])
+
+
+def test_sixteen_bits_are_refused_for_they_would_be_cut_off(run, tmp_path):
+    picture = save(tmp_path / "a.png", pixels()[..., 0].astype(np.uint16) * 200)
+    mask = save(tmp_path / "mask.png", hole().astype(np.uint8) * 255)
+    with pytest.raises(DataError, match=r"a\.png: has more than 8 bits a channel; convert it"):
+        complete(run, [picture], tmp_path / "out", masks=mask)
+
+
+def test_generated_pictures_are_numbered_and_never_written_over(tmp_path):
+    files = save_pictures(torch.tensor([-1.0, 0.0, 2.0]).view(3, 1, 1, 1).expand(3, 3, 2, 2), tmp_path / "o")
+    assert [file.name for file in files] == ["00000.png", "00001.png", "00002.png"]
+    assert [read(file)[0, 0].tolist() for file in files] == [[0] * 3, [128] * 3, [255] * 3]
+    with pytest.raises(DataError, match="exists already"):
+        save_pictures(torch.zeros(1, 3, 2, 2), tmp_path / "o")

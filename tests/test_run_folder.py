@@ -1,0 +1,105 @@
+"""The run folder: numbered, written whole, read with plain errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from ambientkit import run_folder
+from ambientkit.errors import RunFolderError
+
+RUN = {
+    "format": 1,
+    "name": "x",
+    "status": "finished",
+    "step": 5,
+    "total_steps": 5,
+    "started": "2026-01-01T00:00:00+00:00",
+    "figures": {"final": {"psnr": 20.0}, "untrained": {"psnr": 5.0}},
+    "labels": ["fresh"],
+}
+
+
+def test_folders_are_numbered_and_never_used_twice(tmp_path):
+    names = [run_folder.create(tmp_path, "x", seed).name for seed in (0, 0, 7)]
+    assert names == ["0001-seed0", "0002-seed0", "0003-seed7"]
+    (tmp_path / "x" / "0041-mine").mkdir()
+    assert run_folder.create(tmp_path, "x", 0).name == "0042-seed0"
+
+
+def test_a_file_in_the_way_is_said(tmp_path):
+    (tmp_path / "x").write_text("", "utf-8")
+    with pytest.raises(RunFolderError, match=r"x: is a file, not a folder; give another --out"):
+        run_folder.create(tmp_path, "x", 0)
+    with pytest.raises(RunFolderError, match=r"cannot make a run folder there .*give another --out"):
+        run_folder.create(tmp_path / "x" / "deeper", "y", 0)
+
+
+def test_a_full_folder_is_said(tmp_path):
+    (tmp_path / "x" / "9999-seed0").mkdir(parents=True)
+    with pytest.raises(RunFolderError, match="holds 9,999 runs"):
+        run_folder.create(tmp_path, "x", 0)
+
+
+def test_text_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    file = tmp_path / "a.txt"
+    run_folder.write_text(file, "old")
+    monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        run_folder.write_text(file, "new")
+    assert file.read_text("utf-8") == "old"
+
+
+def test_the_recipe_is_kept_as_written_and_as_understood(tmp_path):
+    run_folder.write_recipe(tmp_path, "# mine\nname: x\n", {"name": "x", "lr": 1e-8})
+    assert (tmp_path / "recipe.yaml").read_text("utf-8").startswith("# mine")
+    assert yaml.safe_load((tmp_path / "resolved.yaml").read_text("utf-8")) == {"name": "x", "lr": 1e-8}
+    run_folder.write_recipe(tmp_path, "", {"name": "x"})
+    assert yaml.safe_load((tmp_path / "recipe.yaml").read_text("utf-8")) == {"name": "x"}
+
+
+def test_entries_of_a_run_are_changed_and_the_others_kept(tmp_path):
+    run_folder.write_json(tmp_path / "run.json", RUN)
+    run_folder.update_run(tmp_path, step=9)
+    assert run_folder.read_run(tmp_path) == {**RUN, "step": 9}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "not a run folder"),
+        ("{", "cannot be read"),
+        ("[]", "has format None; this version reads format 1"),
+        (json.dumps({**RUN, "format": 2}), "has format 2; this version reads format 1"),
+    ],
+)
+def test_what_is_no_run_is_refused(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "run.json").write_text(text, "utf-8")
+    with pytest.raises(RunFolderError, match=message):
+        run_folder.read_run(tmp_path)
+
+
+def test_runs_are_listed_with_their_figures_and_labels(tmp_path):
+    for name in ("a/0001-seed0", "b/0001-seed0", "single"):
+        (tmp_path / name).mkdir(parents=True)
+        run_folder.write_json(tmp_path / name / "run.json", RUN)
+    (tmp_path / "a" / "0002-seed0").mkdir()
+    (tmp_path / "a" / "0002-seed0" / "run.json").write_text("{", "utf-8")
+    found = run_folder.list_runs(tmp_path)
+    assert [str(run.folder.relative_to(tmp_path)) for run in found] == [
+        "a/0001-seed0",
+        "b/0001-seed0",
+        "single",
+    ]
+    assert (found[0].figures, found[0].labels) == ({"psnr": 20.0}, ("fresh",))
+    assert run_folder.list_runs(tmp_path / "nothing") == []
+
+
+def test_listing_runs_imports_no_torch():
+    code = "import sys, ambientkit.run_folder; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
