@@ -54,8 +54,8 @@ class Numbers(Dataset):
     value_range = (0.0, 1.0)
 
     def __init__(self, options: NumbersOptions) -> None:
-        numbers = range(options.shift, options.shift + options.count)
-        keys = [f"{i}/same.png" if options.folders else f"{i}.png" for i in numbers]
+        span = range(options.shift, options.shift + options.count)
+        keys = [f"{i}/same.png" if options.folders else f"{i}.png" for i in span]
         self.keys = keys[::-1] if options.backwards else keys
         self.image_shape = (1, 16, 16)
         self.fingerprint = f"numbers {options!r}"
