@@ -6,8 +6,6 @@ import hashlib
 import inspect
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,7 +35,7 @@ from ambientkit.optim import build_optimizer
 from ambientkit.recipe import Choice, Plan
 from ambientkit.round_trip import Method
 from ambientkit.store import FORMAT, Store, StoreWriter, begin_store, commit_store, discard_store, open_store
-from ambientkit.streams import derived_seed
+from ambientkit.streams import global_stream
 from ambientkit.updates import Game, Player
 
 
@@ -222,7 +220,7 @@ def build_method(plan: Plan, context: Context, sensor: Measurement) -> Method:
 
 def build_network(plan: Plan, choice: Choice, context: Context) -> nn.Module:
     """A network whose first weights depend on (seed, category) alone; the global random state is kept."""
-    with _seeded(derived_seed(plan.recipe.seed, "weights", choice.registered.category)):
+    with global_stream(plan.recipe.seed, "weights", choice.registered.category):
         network: nn.Module = build(choice, context)
     return network
 
@@ -230,13 +228,6 @@ def build_network(plan: Plan, choice: Choice, context: Context) -> nn.Module:
 def _player(plan: Plan, choice: Choice, optimizer: Any, context: Context, machine: Machine) -> Player:
     network = machine.place(build_network(plan, choice, context)).train()
     return Player(network, build_optimizer(optimizer, network))
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach the GPUs' generators too
-        yield
 
 
 def build_metrics(plan: Plan, context: Context) -> dict[str, Metric]:

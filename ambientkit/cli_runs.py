@@ -218,14 +218,16 @@ def complete(
 ) -> None:
     """Fill what is hidden in pictures.
 
-    PICTURES are files or folders, of any size; every other pixel stays as it is. Beside each picture
-    a mask says what was made. Completed pixels are invented: they are no evidence.
+    PICTURES are files or folders, of any size; every other pixel stays as it is, unless the recipe
+    said `composite: false`: such a run restores whole pictures and needs no masks. Beside each
+    picture a mask says what was made. Completed pixels are invented: they are no evidence.
     """
     from ambientkit.picture_files import MaskSource, complete_files, find_pictures
 
     if tolerance and key_colour is None:
         raise InputError("--tolerance goes with --key-colour; give both or neither")
-    source = MaskSource(masks, alpha, key_colour, tolerance, dilate)
+    told = masks is not None or alpha or key_colour is not None
+    source = MaskSource(masks, alpha, key_colour, tolerance, dilate) if told else None
     trained = engine.open(folder, checkpoint=checkpoint, device=device)
     total, done = len(find_pictures(pictures)), []
     with shell.progress() as progress:
@@ -236,7 +238,7 @@ def complete(
         print_json([asdict(each) for each in done])
         return
     for each in done:
-        click.echo(f"{each.source}: {each.hidden:.1%} filled, {', '.join(map(str, each.written))}")
+        click.echo(f"{each.source}: {each.made:.1%} made, {', '.join(map(str, each.written))}")
 
 
 @click.command(epilog=examples("ambientkit generate runs/mnist/0001-seed0 -n 64 --out made"))

@@ -31,6 +31,7 @@ class TrainedRun:
     image_shape: Shape
     fill: float | None
     folder: Path
+    composite: bool = True
 
     @property
     def completes(self) -> bool:
@@ -39,23 +40,31 @@ class TrainedRun:
 
     @torch.no_grad()
     def complete(
-        self, images: Tensor, observed: Tensor, *, samples: int | None = None, seed: int = 0
+        self, images: Tensor, observed: Tensor | None = None, *, samples: int | None = None, seed: int = 0
     ) -> Tensor:
-        """Fill what is not observed; observed pixels are returned bit for bit.
+        """Fill what is not observed, those pixels kept bit for bit; without `composite`, restore all.
 
         `images` float (n, C, H, W) in [-1, 1], any H and W; what is hidden in them is never read.
-        `observed` bool (n, 1 or C, H, W). Returns (n, C, H, W), or (samples, n, C, H, W) with
-        `samples` different fills where the generator takes a latent.
+        `observed` bool (n, 1 or C, H, W); a run whose recipe says `composite: false` can do without.
+        Returns (n, C, H, W), or (samples, n, C, H, W) with `samples` different fills where the
+        generator takes a latent.
 
         Raises InputError when the run does not complete images, or shapes or types do not fit.
         """
-        self._require_completion(images, observed, samples)
-        y = torch.where(observed, images, images.new_tensor(self.fill or 0.0))
-        padded, seen = self._padded(y, observed)
+        self._require_completion(images, samples)
+        if observed is not None:
+            self._require_mask(images, observed)
+        elif self.composite:
+            raise InputError(
+                f"{self.folder}: this run keeps observed pixels; say with `observed` which they are"
+            )
+        padded = self._padded(images, observed)
+        keep = observed if self.composite else None
         fills = []
         for number in range(samples or 1):
-            made = self._made(padded, seen, seed, number)[..., : images.shape[-2], : images.shape[-1]]
-            fills.append(torch.where(observed, images, made.clamp(-1, 1).to(images)))
+            made = self._made(padded, seed, number)[..., : images.shape[-2], : images.shape[-1]]
+            made = made.clamp(-1, 1).to(images)
+            fills.append(made if keep is None else torch.where(keep, images, made))
         return torch.stack(fills) if samples is not None else fills[0]
 
     @torch.no_grad()
@@ -77,40 +86,48 @@ class TrainedRun:
             images.append(self.machine.run(self.network, None, latent).clamp(-1, 1).cpu())
         return torch.cat(images)
 
-    def _made(self, y: Tensor, seen: Tensor, seed: int, number: int) -> Tensor:
-        measured = self.machine.send(Measured(y.float(), seen))
-        latent = self._latent(len(y), tuple(y.shape[1:]), seed, number)
-        return self.machine.run(self.network, measured, latent)
+    def _made(self, measured: Measured, seed: int, number: int) -> Tensor:
+        latent = self._latent(len(measured.y), tuple(measured.y.shape[1:]), seed, number)
+        return self.machine.run(self.network, self.machine.send(measured), latent)
 
     def _latent(self, n: int, shape: Shape, seed: int, number: int) -> Tensor | None:
         return draw_latent(self.network, shape, n, seed, ("use", number), self.machine)  # type: ignore[arg-type]
 
-    def _padded(self, y: Tensor, observed: Tensor) -> tuple[Tensor, Tensor]:
-        """Grown at the right and bottom to what the network takes; what is added counts as hidden."""
-        multiple = int(getattr(self.network, "multiple", 1))
-        height, width = y.shape[-2:]
-        room = (0, -width % multiple, 0, -height % multiple)
-        return functional.pad(y, room, value=self.fill or 0.0), functional.pad(observed, room, value=False)
+    def _padded(self, images: Tensor, observed: Tensor | None) -> Measured:
+        """What the network is shown: hidden pixels rendered, and as many added as its size asks for.
 
-    def _require_completion(self, images: Tensor, observed: Tensor, samples: int | None) -> None:
+        What is added at the right and at the bottom counts as hidden.
+        """
+        fill = self.fill or 0.0
+        multiple = int(getattr(self.network, "multiple", 1))
+        height, width = images.shape[-2:]
+        room = (0, -width % multiple, 0, -height % multiple)
+        if observed is None:
+            return Measured(functional.pad(images.float(), room, value=fill))
+        y = torch.where(observed, images, images.new_tensor(fill)).float()
+        return Measured(functional.pad(y, room, value=fill), functional.pad(observed, room, value=False))
+
+    def _require_completion(self, images: Tensor, samples: int | None) -> None:
         if not self.completes:
             raise InputError(f"{self.folder}: its generator makes new images; use `generate`, not `complete`")
         channels = self.image_shape[0]
         if images.dim() != 4 or images.shape[1] != channels:
             raise InputError(f"images have shape {tuple(images.shape)}; this run takes (n, {channels}, H, W)")
-        fits = observed.dim() == 4 and observed.shape[1] in (1, channels)
-        if not fits or observed.shape[::2] != images.shape[::2] or observed.shape[-1] != images.shape[-1]:
-            raise InputError(f"observed has shape {tuple(observed.shape)}; images have {tuple(images.shape)}")
-        if not images.is_floating_point() or observed.dtype != torch.bool:
-            raise InputError(
-                f"images must be float and observed bool, not {images.dtype} and {observed.dtype}"
-            )
+        if not images.is_floating_point():
+            raise InputError(f"images must be float in [-1, 1], not {images.dtype}")
         if samples is not None and samples < 1:
             raise InputError(f"cannot make {samples} fills; ask for 1 or more")
         if samples is not None and self._latent(1, self.image_shape, 0, 0) is None:
             raise InputError(
                 f"{self.folder}: its generator takes no latent, so all fills are equal; leave out `samples`"
             )
+
+    def _require_mask(self, images: Tensor, observed: Tensor) -> None:
+        fits = observed.dim() == 4 and observed.shape[1] in (1, self.image_shape[0])
+        if not fits or observed.shape[::2] != images.shape[::2] or observed.shape[-1] != images.shape[-1]:
+            raise InputError(f"observed has shape {tuple(observed.shape)}; images have {tuple(images.shape)}")
+        if observed.dtype != torch.bool:
+            raise InputError(f"observed must be bool, not {observed.dtype}")
 
 
 def open_run(
@@ -129,4 +146,4 @@ def open_run(
     path = checkpoints.find(folder, checkpoint)
     checkpoints.load_network(path, checkpoints.inference_weights(path), network)
     machine.place(network).eval()
-    return TrainedRun(network, machine, shape, record["fill"], folder)
+    return TrainedRun(network, machine, shape, record["fill"], folder, plan.recipe.composite)

@@ -72,8 +72,11 @@ def figures(metrics: Mapping[str, Metric], evaluated: Iterable[Evaluated]) -> di
 
 
 def flat(summaries: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """All figures by their own names."""
-    return {name: value for summary in summaries.values() for name, value in summary.items()}
+    """All figures by their own names; one that two metrics give is told apart by the metric's."""
+    row: dict[str, float] = {}
+    for metric, summary in summaries.items():
+        row |= {f"{metric}.{name}" if name in row else name: value for name, value in summary.items()}
+    return row
 
 
 def yardsticks(

@@ -93,7 +93,7 @@ class CompletedFile:
     source: Path
     written: tuple[Path, ...]
     mask: Path
-    hidden: float  # share of the pixels that were made
+    made: float  # share of the pixels that were made
 
 
 def find_pictures(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
@@ -113,13 +113,21 @@ def find_pictures(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
 
 
 def complete_files(
-    run: TrainedRun, pictures: Sequence[Path], out: Path, source: MaskSource, samples: int | None = None
+    run: TrainedRun,
+    pictures: Sequence[Path],
+    out: Path,
+    source: MaskSource | None = None,
+    samples: int | None = None,
 ) -> Iterator[CompletedFile]:
     """Complete pictures one by one into `out`: NAME.png and NAME.mask.png, white where pixels were made.
 
-    Observed pixels keep their 8-bit values, EXIF data are dropped. Nothing is ever overwritten:
-    raises DataError before the first picture is touched when an output exists or two would be one.
+    Observed pixels keep their 8-bit values, EXIF data are dropped. A run that restores whole pictures
+    (`composite: false`) can do without masks, and makes every pixel anew. Nothing is ever overwritten:
+    raises DataError before the first picture is touched when an output exists, when two would be one,
+    or when there is no `source` and the run needs one.
     """
+    if source is None and run.composite:
+        raise DataError("say where the hidden pixels are told: exactly one of masks, alpha and a key colour")
     jobs = [
         (path, _outputs(out / name, samples), out / f"{name}.mask.png")
         for path, name in find_pictures(pictures)
@@ -152,21 +160,24 @@ def _complete_file(
     path: Path,
     written: tuple[Path, ...],
     mask: Path,
-    source: MaskSource,
+    source: MaskSource | None,
     samples: int | None,
 ) -> CompletedFile:
     picture = read_picture(path)
-    hidden = source.hidden(picture, path)
+    hidden = None if source is None else source.hidden(picture, path)
     if picture.mode.startswith(DEEP_MODES):
         raise DataError(f"{path}: has more than 8 bits a channel; convert it to 8 bits first")
     pixels = _pixels(picture, run.image_shape[0])
-    fills = run.complete(to_float(pixels), ~hidden, samples=samples)
+    fills = run.complete(to_float(pixels), None if hidden is None else ~hidden, samples=samples)
+    made = (
+        hidden if run.composite and hidden is not None else torch.ones_like(pixels[:, :1], dtype=torch.bool)
+    )
     fills = fills if samples is not None else fills[None]
     mask.parent.mkdir(parents=True, exist_ok=True)
     for fill, file in zip(fills, written, strict=True):
-        _save(torch.where(hidden, to_eight_bits(fill), pixels)[0], file)
-    _save(hidden[0].to(torch.uint8) * 255, mask)
-    return CompletedFile(path, written, mask, float(hidden.float().mean()))
+        _save(torch.where(made, to_eight_bits(fill), pixels)[0], file)
+    _save(made[0].to(torch.uint8) * 255, mask)
+    return CompletedFile(path, written, mask, float(made.float().mean()))
 
 
 def read_picture(path: Path) -> Image.Image:

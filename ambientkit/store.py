@@ -48,11 +48,6 @@ class Store:
             known or None,
         )
 
-    def hidden(self) -> Tensor | None:
-        """Bool (N, 1, H, W): what was hidden in each sample; None without `observed`."""
-        observed = self.arrays.get("observed")
-        return None if observed is None else ~_unpack(np.asarray(observed), self.width).all(1, keepdim=True)
-
 
 def _tensor(array: Array) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array))

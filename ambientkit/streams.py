@@ -7,6 +7,8 @@ drawn for another, on batch size, workers or the number of processes.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -22,3 +24,22 @@ def derived_seed(seed: int, name: str, *counters: int | str) -> int:
 def stream(seed: int, name: str, *counters: int | str, device: str | torch.device = "cpu") -> torch.Generator:
     """A generator for the stream `name` at `counters`, on `device`."""
     return torch.Generator(device=device).manual_seed(derived_seed(seed, name, *counters))
+
+
+@contextmanager
+def global_stream(
+    seed: int, name: str, *counters: int | str, device: str | torch.device = "cpu"
+) -> Iterator[None]:
+    """Let code that draws from torch's global generator (first weights, dropout) draw from a stream.
+
+    The global random state is as before afterwards, on the CPU and on `device`.
+    """
+    device = torch.device(device)
+    number = derived_seed(seed, name, *counters)
+    gpus = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        torch.default_generator.manual_seed(number)
+        for gpu in gpus:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(number)
+        yield

@@ -23,6 +23,8 @@ from ambientkit.errors import Interrupted, NonFiniteError, RunError
 from ambientkit.interfaces import Evaluated, Measured, Metric, RunInfo, Terms
 from ambientkit.optim import AveragedNetwork, batch_norms, reestimate_batch_norm
 from ambientkit.recipe import Plan
+from ambientkit.run_folder import update_run
+from ambientkit.streams import global_stream
 from ambientkit.updates import Game, discriminator_update, generator_update
 
 log = logging.getLogger("ambientkit")
@@ -109,7 +111,7 @@ class Trainer:
 
     def train_step(self) -> Terms:
         """One step: the discriminator's updates, then the generator's, each with fresh draws."""
-        train = self.plan.recipe.train
+        train, seed = self.plan.recipe.train, self.plan.recipe.seed
         terms: Terms = {}
         updates = [(discriminator_update, "discriminator")] * train.discriminator_updates
         updates += [(generator_update, "generator")] * train.generator_updates
@@ -119,7 +121,8 @@ class Trainer:
                 real = self._batch(
                     self.step if train.batches == "shared" else self.step * len(updates) + number
                 )
-            terms |= update(self.game, real, self.dice(self.step, player, number))
+            with global_stream(seed, "network", self.step, player, number, device=self.game.machine.device):
+                terms |= update(self.game, real, self.dice(self.step, player, number))
         return terms
 
     def _batch(self, counter: int) -> Measured:
@@ -218,6 +221,7 @@ class Trainer:
             networks["inference"] = self.inference()
         path = checkpoints.write(self.folder, self.step, networks, self._state(), self.plan.resolved())
         self._kept = self.step
+        update_run(self.folder, step=self.step)
         checkpoints.prune(self.folder, self.plan.recipe.train.checkpoints.keep)
         self.hooks.hook.on_checkpoint(run=self.info, step=self.step, folder=path)
         return path

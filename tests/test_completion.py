@@ -120,9 +120,9 @@ def test_shapes_and_types_that_do_not_fit_are_refused(folders):
         ((images, observed[:, 0]), "observed has shape"),
         (
             (images, observed.float()),
-            r"must be float and observed bool, not torch\.float32 and torch\.float32",
+            r"observed must be bool, not torch\.float32",
         ),
-        ((images.to(torch.uint8), observed), "must be float and observed bool"),
+        ((images.to(torch.uint8), observed), r"images must be float in \[-1, 1\], not torch\.uint8"),
     ):
         with pytest.raises(InputError, match=message):
             run.complete(*bad)
@@ -151,3 +151,20 @@ def test_each_kind_of_run_says_what_it_does(folders):
         opened(folders, "make").complete(images, observed)
     with pytest.raises(InputError, match="cannot generate 0 images"):
         opened(folders, "make").generate(0)
+
+
+def test_a_run_without_compositing_restores_whole_pictures(tmp_path):
+    restoring = {"composite": False, "generator": {"kind": "glcic", "width": 4, "mask_channel": False}}
+    engine = Engine(plugins=[fakes], discover=False, cache_dir=tmp_path / "cache")
+    folder = engine.run(fakes.tiny(**restoring), out=tmp_path / "runs", **CPU).folder
+    run = engine.open(folder, device="cpu")
+    images, _ = picture(2, 17, 22)
+    restored = run.complete(images)
+    assert restored.shape == images.shape
+    assert (restored != images).float().mean() > 0.99
+
+
+def test_a_run_that_composites_asks_which_pixels_are_observed(folders):
+    images, _ = picture(1, 16, 16)
+    with pytest.raises(InputError, match="say with `observed` which they are"):
+        opened(folders, "fill").complete(images)

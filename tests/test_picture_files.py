@@ -71,7 +71,7 @@ def check(done, array: np.ndarray, hidden: np.ndarray) -> None:
     assert (result[~hidden] == array[~hidden]).all()
     assert (result[hidden] == 0).all()
     assert (read(done.mask) == hidden * 255).all()
-    assert done.hidden == pytest.approx(hidden.mean())
+    assert done.made == pytest.approx(hidden.mean())
 
 
 # Where the hole is told -------------------------------------------------------------------------
@@ -131,7 +131,7 @@ def test_a_key_colour_within_a_tolerance(run, tmp_path):
     (done,) = complete(run, [picture], tmp_path / "out", key_colour=(255, 0, 255), tolerance=5)
     check(done, array, hole())
     (done,) = complete(run, [picture], tmp_path / "exact", key_colour=(255, 0, 255))
-    assert done.hidden == 0
+    assert done.made == 0
     assert (read(done.written[0]) == array).all()
 
 

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ambientkit.streams import derived_seed, stream
+from ambientkit.streams import derived_seed, global_stream, stream
 
 COUNTERS = st.lists(st.one_of(st.integers(), st.text(max_size=5)), max_size=3)
 
@@ -57,3 +57,16 @@ def test_a_stream_draws_the_same_and_touches_nothing_global():
 def test_the_seeds_are_pinned():
     """A change here makes every store and every run another one."""
     assert derived_seed(0, "measure", "000001.jpg") == 7553336831449535801
+
+
+def test_code_that_draws_globally_is_repeatable_and_leaves_no_trace():
+    before = torch.random.get_rng_state()
+    with global_stream(3, "network", 1):
+        one = torch.rand(4)
+    with global_stream(3, "network", 1):
+        same = torch.rand(4)
+    with global_stream(3, "network", 2):
+        other = torch.rand(4)
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    assert torch.equal(torch.random.get_rng_state(), before)
