@@ -1,6 +1,5 @@
 """Toy faces: deterministic, of any size, with structure that classical inpainting cannot fill."""
 
-import hashlib
 import pickle
 
 import cv2
@@ -69,8 +68,11 @@ def test_the_drawing_code_has_not_changed_without_a_new_version():
     # A change here needs a new VERSION in portrait.py, or old stores would be taken for new ones.
     from ambientkit_plugins.faces.portrait import VERSION
 
-    pixels = faces((64, 64), seed=0).images(range(16)).numpy().tobytes()
-    assert (VERSION, hashlib.sha256(pixels).hexdigest()[:16]) == (1, "41a1e514d16eb246")
+    reds = faces((64, 64), seed=0).images(range(2))[:, 0, 8::16, 8::16].flatten(1).int()
+    first = [176, 103, 97, 174, 159, 177, 105, 161, 144, 155, 140, 143, 128, 121, 129, 127]
+    second = [153, 164, 146, 149, 143, 182, 157, 144, 118, 229, 206, 124, 135, 167, 144, 135]
+    assert VERSION == 2
+    assert (reds - reds.new_tensor([first, second])).abs().max() <= 1  # processors round differently
 
 
 @pytest.mark.parametrize("size", [(15, 64), (64, 8)])

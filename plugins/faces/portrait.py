@@ -11,7 +11,7 @@ from .canvas import Canvas, Field, as_field, ellipse, overlap, wave
 from .face import paint_face
 from .traits import Features, Hair, Pose, Scene, Traits
 
-VERSION = 1
+VERSION = 3
 """Rises whenever any pixel of any portrait changes; part of the data set's fingerprint."""
 
 

@@ -178,13 +178,14 @@ def _features(draw: _Draw) -> Features:
 
 
 def _pose(draw: _Draw) -> Pose:
+    """Roughly aligned, as the usual sets of faces are: what is where can be learnt."""
     side = draw.between(-0.75, 0.75)
     return Pose(
-        x=draw.between(-0.07, 0.07),
-        y=draw.between(-0.02, 0.10),
-        scale=draw.between(0.62, 0.74),
-        tilt=draw.between(-0.14, 0.14),
-        yaw=draw.between(-0.12, 0.12),
+        x=draw.between(-0.03, 0.03),
+        y=draw.between(0.0, 0.05),
+        scale=draw.between(1.0, 1.06),
+        tilt=draw.between(-0.05, 0.05),
+        yaw=draw.between(-0.06, 0.06),
         light=(side, draw.between(-0.55, -0.15), 0.9 - 0.5 * abs(side)),
     )
 
