@@ -91,7 +91,6 @@ def prepare_data(plan: Plan, cache: Path, progress: Progress = no_progress) -> t
     """Read the data set, measure each picture once (or find that done), and set the held-out apart."""
     size = plan.recipe.data.image_size
     dataset: Dataset = build(plan.source, Context(image_size=size))
-    _require_evaluable(plan, dataset)
     training, held = split(dataset.keys, plan.recipe.data.holdout)
     shape = tuple(dataset.image_shape)
     context = Context(image_size=(shape[-2], shape[-1]), image_shape=shape, facts=plan.facts)
@@ -103,11 +102,6 @@ def prepare_data(plan: Plan, cache: Path, progress: Progress = no_progress) -> t
     samples = _samples(plan, source, training, cache, progress)
     held_out = _held_out(plan, source, held, context)
     return Data(samples, held_out, shape, dataset.fingerprint, tuple(dataset.skipped), context), sensor
-
-
-def _require_evaluable(plan: Plan, dataset: Dataset) -> None:
-    if dataset.arrives_measured and plan.evaluation:
-        raise DataError("evaluation.measurement cannot apply to data that arrive measured; set it to null")
 
 
 def _training_masks(dataset: Dataset, training: list[int]) -> torch.Tensor | None:

@@ -112,6 +112,7 @@ def resume(
 
     On the same device it ends with the same bits as if it had never stopped.
     """
+    read_run(folder)  # says so where it is no run, before the recipe in it is looked for
     with shell.progress() as progress:
         done = engine.resume(
             folder,
@@ -130,6 +131,11 @@ def _report(shell: Shell, done: RunResult, as_json: bool) -> None:
         return
     if done.figures:
         shell.show(cli_tables.comparison({"trained": done.figures, **done.rows}, f"step {done.step}"))
+    skipped = read_run(done.folder)["data"]["skipped"]
+    if skipped:
+        shell.note(
+            f"{len(skipped)} pictures could not be read and were left out: {', '.join(skipped[:5])} ..."
+        )
     for line in (_made_with(done.folder), *done.labels):
         click.echo(line)
     click.echo(f"{done.folder}: finished at step {done.step}, {done.seconds:.0f} s")
@@ -252,6 +258,7 @@ def complete(
 )
 @checkpoint_option
 @device_option
+@json_option
 @plugin_option
 def generate(
     folder: Path,
@@ -260,6 +267,7 @@ def generate(
     out: Path,
     checkpoint: str,
     device: str,
+    as_json: bool,
     engine: Engine,
 ) -> None:
     """Make new pictures.
@@ -270,6 +278,9 @@ def generate(
 
     trained = engine.open(folder, checkpoint=checkpoint, device=device)
     written = save_pictures(trained.generate(count, seed=seed), out)
+    if as_json:
+        print_json(written)
+        return
     click.echo(f"{out}: wrote {len(written)} pictures")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Protocol
 
@@ -193,6 +194,11 @@ def rendered(measured: Measured, fill: float | None) -> Measured:
     return Measured(y, measured.observed, measured.known)
 
 
+@lru_cache(maxsize=2)
+def _order(n: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(n, generator=stream(seed, "order", epoch))
+
+
 @dataclass(frozen=True)
 class Batches:
     """Batches as a function of their number: each epoch a new order, the incomplete last batch left out."""
@@ -217,7 +223,7 @@ class Batches:
     def indices(self, counter: int) -> Tensor:
         """Which pictures batch `counter` holds."""
         epoch, position = divmod(counter, self.per_epoch)
-        order = torch.randperm(len(self.samples), generator=stream(self.seed, "order", epoch))
+        order = _order(len(self.samples), self.seed, epoch)
         return order[position * self.size : (position + 1) * self.size]
 
     def __call__(self, counter: int) -> Measured:

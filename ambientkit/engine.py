@@ -1,4 +1,4 @@
-"""The engine as an API: everything the command line does, with no printing."""
+"""The engine as an API: load, check, run, resume and use runs, with no printing."""
 
 from __future__ import annotations
 

@@ -280,7 +280,7 @@ class RunInfo:
 
 
 class StepReport(Protocol):
-    """One finished step, counted from 1; nothing is computed or synchronised unless it is asked for."""
+    """One finished step, counted from 1; nothing more is computed unless it is asked for."""
 
     step: int
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from ambientkit.errors import DataError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 DEEP_MODES = ("I", "F")  # 16 bits, 32 bits and float; what PIL makes of them in 8 bits is cut off, not scaled
+GREY_MODES = ("1", "L", "LA")
 Array = npt.NDArray[np.uint8]
 Hidden = npt.NDArray[np.bool_]
 
@@ -27,8 +28,8 @@ Hidden = npt.NDArray[np.bool_]
 class MaskSource:
     """Where the hidden pixels are told: exactly one of `masks`, `alpha` and `key_colour`.
 
-    `masks` is one mask file for all, or a folder with one of the picture's name (white, from 128 on,
-    is hidden); `alpha`: where alpha is below 128; `key_colour`: within `tolerance` of an RGB colour
+    `masks` is one mask file for all, or a folder with one at each picture's place and name (white, from
+    128 on, is hidden); `alpha`: where alpha is below 128; `key_colour`: within `tolerance` of an RGB colour
     in every channel. `dilate` grows the hole by so many pixels, for JPEG bleeds over its edge.
     """
 
@@ -45,18 +46,23 @@ class MaskSource:
             )
         if min(self.tolerance, self.dilate) < 0:
             raise DataError("tolerance and dilate cannot be negative")
+        if self.tolerance and self.key_colour is None:
+            raise DataError("a tolerance goes with a key colour; give both or neither")
 
-    def hidden(self, picture: Image.Image, path: Path) -> Tensor:
-        """Bool (1, 1, H, W), True where the picture is to be filled."""
-        hidden = torch.from_numpy(self._hidden(picture, path)).view(1, 1, picture.height, picture.width)
+    def hidden(self, picture: Image.Image, path: Path, name: Path) -> Tensor:
+        """Bool (1, 1, H, W), True where the picture is to be filled.
+
+        `path` is the picture's file, `name` its place below the folder that was given, without suffix.
+        """
+        hidden = torch.from_numpy(self._hidden(picture, path, name)).view(1, 1, picture.height, picture.width)
         if not self.dilate:
             return hidden
         size = 2 * self.dilate + 1
         return functional.max_pool2d(hidden.float(), size, stride=1, padding=self.dilate).bool()
 
-    def _hidden(self, picture: Image.Image, path: Path) -> Hidden:
+    def _hidden(self, picture: Image.Image, path: Path, name: Path) -> Hidden:
         if self.masks is not None:
-            return self._from_file(picture, path)
+            return self._from_file(picture, path, name)
         if self.alpha:
             if not picture.has_transparency_data:
                 raise DataError(f"{path}: has no alpha channel; give --masks or --key-colour")
@@ -65,24 +71,25 @@ class MaskSource:
         near: Hidden = (np.abs(colours - np.array(self.key_colour)) <= self.tolerance).all(axis=-1)
         return near
 
-    def _from_file(self, picture: Image.Image, path: Path) -> Hidden:
+    def _from_file(self, picture: Image.Image, path: Path, name: Path) -> Hidden:
         assert self.masks is not None
-        found = _mask_file(self.masks, path) if self.masks.is_dir() else self.masks
+        found = _mask_file(self.masks, name) if self.masks.is_dir() else self.masks
         mask = read_picture(found)
         if mask.size != picture.size:
             raise DataError(
                 f"{found}: the mask is {mask.width}x{mask.height}, {path} is {picture.width}x{picture.height}"
             )
+        if mask.mode.startswith(DEEP_MODES):
+            raise DataError(f"{found}: has more than 8 bits a channel; convert it to 8 bits first")
         return np.asarray(mask.convert("L")) >= 128
 
 
-def _mask_file(folder: Path, picture: Path) -> Path:
-    found = sorted(
-        path for path in folder.glob("*") if path.stem == picture.stem and path.suffix.lower() in SUFFIXES
-    )
+def _mask_file(folder: Path, name: Path) -> Path:
+    place = folder / name.parent
+    found = sorted(p for p in place.glob("*") if p.stem == name.name and p.suffix.lower() in SUFFIXES)
     if len(found) != 1:
         what = "no mask" if not found else f"{len(found)} masks"
-        raise DataError(f"{folder}: has {what} of the name {picture.stem!r}")
+        raise DataError(f"{place}: has {what} of the name {name.name!r}")
     return found[0]
 
 
@@ -93,7 +100,7 @@ class CompletedFile:
     source: Path
     written: tuple[Path, ...]
     mask: Path
-    made: float  # share of the pixels that were made
+    made: float = 0.0  # share of the pixels that were made
 
 
 def find_pictures(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
@@ -129,12 +136,13 @@ def complete_files(
     if source is None and run.composite:
         raise DataError("say where the hidden pixels are told: exactly one of masks, alpha and a key colour")
     jobs = [
-        (path, _outputs(out / name, samples), out / f"{name}.mask.png")
+        (path, name, _outputs(out / name, samples), out / f"{name}.mask.png")
         for path, name in find_pictures(pictures)
     ]
-    _require_new([file for _, written, mask in jobs for file in (*written, mask)])
-    for path, written, mask in jobs:
-        yield _complete_file(run, path, written, mask, source, samples)
+    _require_new([file for *_, written, mask in jobs for file in (*written, mask)])
+    for path, name, written, mask in jobs:
+        hidden, pixels = _read(run, path, name, source)
+        yield _complete_file(run, CompletedFile(path, written, mask), pixels, hidden, samples)
 
 
 def _outputs(stem: Path, samples: int | None) -> tuple[Path, ...]:
@@ -155,29 +163,31 @@ def _require_new(files: Sequence[Path]) -> None:
         seen.add(file)
 
 
-def _complete_file(
-    run: TrainedRun,
-    path: Path,
-    written: tuple[Path, ...],
-    mask: Path,
-    source: MaskSource | None,
-    samples: int | None,
-) -> CompletedFile:
+def _read(run: TrainedRun, path: Path, name: Path, source: MaskSource | None) -> tuple[Tensor | None, Tensor]:
+    """What is hidden, bool (1, 1, H, W), and the pixels, uint8 (1, C, H, W)."""
     picture = read_picture(path)
-    hidden = None if source is None else source.hidden(picture, path)
+    hidden = None if source is None else source.hidden(picture, path, name)
     if picture.mode.startswith(DEEP_MODES):
         raise DataError(f"{path}: has more than 8 bits a channel; convert it to 8 bits first")
-    pixels = _pixels(picture, run.image_shape[0])
+    channels = run.image_shape[0]
+    if channels == 1 and picture.mode not in GREY_MODES:
+        raise DataError(f"{path}: is in colour, and this run was trained on grey pictures; convert it first")
+    return hidden, _pixels(picture, channels)
+
+
+def _complete_file(
+    run: TrainedRun, file: CompletedFile, pixels: Tensor, hidden: Tensor | None, samples: int | None
+) -> CompletedFile:
     fills = run.complete(to_float(pixels), None if hidden is None else ~hidden, samples=samples)
+    fills = fills if samples is not None else fills[None]
     made = (
         hidden if run.composite and hidden is not None else torch.ones_like(pixels[:, :1], dtype=torch.bool)
     )
-    fills = fills if samples is not None else fills[None]
-    mask.parent.mkdir(parents=True, exist_ok=True)
-    for fill, file in zip(fills, written, strict=True):
-        _save(torch.where(made, to_eight_bits(fill), pixels)[0], file)
-    _save(made[0].to(torch.uint8) * 255, mask)
-    return CompletedFile(path, written, mask, float(made.float().mean()))
+    file.mask.parent.mkdir(parents=True, exist_ok=True)
+    for fill, written in zip(fills, file.written, strict=True):
+        _save(torch.where(made, to_eight_bits(fill), pixels)[0], written)
+    _save(made[0].to(torch.uint8) * 255, file.mask)
+    return replace(file, made=float(made.float().mean()))
 
 
 def read_picture(path: Path) -> Image.Image:

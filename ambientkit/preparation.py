@@ -12,7 +12,8 @@ import pluggy
 from ambientkit import checkpoints
 from ambientkit.assembly import Data, batches, build, build_game, build_metrics, prepare_data, probe
 from ambientkit.data import Batches, Progress, no_progress
-from ambientkit.interfaces import RunInfo
+from ambientkit.errors import DataError
+from ambientkit.interfaces import Context, RunInfo
 from ambientkit.machine import Machine
 from ambientkit.recipe import Plan
 from ambientkit.trainer import Trainer
@@ -115,7 +116,20 @@ def prepare(plan: Plan, machine: Machine, cache: Path, progress: Progress | None
     Raises DataError or PluginError when they do not fit; nothing has been written but the store.
     """
     data, sensor = prepare_data(plan, cache, progress or no_progress)
+    _require_fitting(plan, data.context)
     order = batches(plan, data)
     game = build_game(plan, data.context, sensor, machine)
     probe(game, machine.send(order(0)))
     return Prepared(plan, data, game, order)
+
+
+def _require_fitting(plan: Plan, context: Context) -> None:
+    """What components say of the size that the data turned out to have (`data.image_size` may be null)."""
+    faults = [
+        f"{choice.registered.category} {choice.registered.name}: {complaint.message}; {complaint.remedy}"
+        for choice in plan.choices()
+        for complaint in choice.options.complaints(context)
+        if not complaint.warning
+    ]
+    if faults:
+        raise DataError("\n".join(faults))

@@ -182,7 +182,8 @@ class TrainSection(Section):
     batch_size: Count = 64
     """Pictures in a batch, over all processes."""
     accumulate: Count = 1
-    """Split each batch in so many parts and add up their gradients, to save memory."""
+    """Split each batch in so many parts and add up their gradients, to save memory; each part has its own
+    means (batch norm, `held_out`)."""
     discriminator_updates: Count = 1
     """Discriminator updates a step."""
     generator_updates: Count = 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -77,6 +76,11 @@ def composite_is_possible(case: Case) -> Iterator[Problem]:
     elif not case.tells_observed:
         message = f"needs a sensor that says which pixels it observed, which measurement {sensor} does not"
         yield case.problem(("composite",), message, off)
+    for role in ("further", "evaluation"):
+        keys = (role, "measurement")
+        if getattr(case.plan, role) is not None and not case.has("exact", *keys):
+            message = f"{case.kind(*keys)} changes pixels that compositing would keep"
+            yield case.problem((*keys, "kind"), message, f"use an exact sensor, or {off}")
     if not case.has("completes", "generator"):
         message = (
             f"needs a generator that completes, but {case.kind('generator')} makes pictures from a latent"
@@ -106,6 +110,21 @@ def data_masks_need_measured_data(case: Case) -> Iterator[Problem]:
             yield case.problem(
                 (*keys, "kind"), message, "use a data set that arrives measured, or another sensor"
             )
+
+
+def measured_data_are_measured_alike(case: Case) -> Iterator[Problem]:
+    """Of data that arrive measured, nothing can be measured but what the generator makes."""
+    if not case.arrives_measured:
+        return
+    source = case.kind("data", "source")
+    if not case.has("random", "measurement"):
+        message = (
+            f"always measures alike, but the holes of data set {source} differ: fakes would be told apart"
+        )
+        yield case.problem(("measurement", "kind"), message, "use masks_of_data, or the law of the holes")
+    if case.plan.evaluation is not None:
+        message = f"data set {source} arrives measured and cannot be measured anew"
+        yield case.problem(("evaluation", "measurement"), message, "set evaluation.measurement: null")
 
 
 def further_is_possible(case: Case) -> Iterator[Problem]:
@@ -166,14 +185,20 @@ def fidelities_have_what_they_need(case: Case) -> Iterator[Problem]:
         if not completes:
             message = f"generator {case.kind('generator')} completes nothing that a fidelity could compare"
             yield case.problem(keys, message, "set fidelity: []")
-        if "needs_further" in facts and case.plan.further is None:
-            yield case.problem(keys, "needs a further measurement", "set further")
+        further = case.recipe.further
+        if "needs_further" in facts and (further is None or not further.probability):
+            yield case.problem(keys, "needs a further measurement", "set further, its probability above 0")
         if "needs_observed" in facts and not case.tells_observed:
             message = f"needs to know the observed pixels, which measurement {sensor} does not say"
             yield case.problem(keys, message, "use another sensor or fidelity")
         if "needs_exact" in facts and not case.has("exact", "measurement"):
             message = f"needs observed pixels that are exact, which those of measurement {sensor} are not"
             yield case.problem(keys, message, "use another sensor or fidelity")
+
+
+def fidelities_are_different(case: Case) -> Iterator[Problem]:
+    """Terms are named after their fidelity, so a second one of the kind would take the first one's place."""
+    yield from _listed_twice(case, "fidelity", [spec.kind for spec in case.recipe.fidelity])
 
 
 # Metrics ----------------------------------------------------------------------------------------
@@ -190,6 +215,9 @@ def metrics_have_what_they_need(case: Case) -> Iterator[Problem]:
     role = ("evaluation", "measurement") if case.plan.evaluation else ("measurement",)
     knows_holes = case.arrives_measured or case.has("observed", *role)
     for keys, facts in case.listed("metrics"):
+        if {"truth", "observed"} & facts and not case.has("completes", "generator"):
+            message = f"{case.kind(*keys)} judges completions, and {case.kind('generator')} completes nothing"
+            yield case.problem(keys, message, "leave it out")
         if "truth" in facts and case.arrives_measured:
             message = f"{case.kind(*keys)} compares with the clean picture, and these data have none"
             yield case.problem(keys, message, _metrics_without_truth(case))
@@ -214,11 +242,14 @@ def _needs_no_truth(entry: Registered) -> bool:
 
 def metrics_are_different(case: Case) -> Iterator[Problem]:
     """Figures are logged under the metric's name, so a second one of the kind would overwrite them."""
-    seen: Counter[str] = Counter()
-    for index, spec in enumerate(case.recipe.metrics):
-        if seen[spec.kind]:
-            yield case.problem(("metrics", index), f"metric {spec.kind!r} is listed twice", "leave one out")
-        seen[spec.kind] += 1
+    yield from _listed_twice(case, "metrics", [spec.kind for spec in case.recipe.metrics])
+
+
+def _listed_twice(case: Case, name: str, kinds: list[str]) -> Iterator[Problem]:
+    for index, kind in enumerate(kinds):
+        if kind in kinds[:index]:
+            what = "metric" if name == "metrics" else name
+            yield case.problem((name, index), f"{what} {kind!r} is listed twice", "leave one out")
 
 
 def best_is_a_metric(case: Case) -> Iterator[Problem]:
@@ -246,11 +277,13 @@ ALL_RULES: tuple[Rule, ...] = (
     flip_keeps_the_law,
     fresh_needs_clean_data,
     data_masks_need_measured_data,
+    measured_data_are_measured_alike,
     further_is_possible,
     game_is_whole,
     penalty_fits_the_norm,
     clipping_fits_the_norm,
     fidelities_have_what_they_need,
+    fidelities_are_different,
     metrics_have_pictures,
     metrics_have_what_they_need,
     metrics_are_different,

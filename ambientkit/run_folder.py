@@ -1,7 +1,7 @@
 """The run folder: what a run leaves on disk. Imports no torch.
 
 runs/celeba_block/0003-seed0/
-  recipe.yaml  resolved.yaml  run.json  metrics.jsonl  log.txt  samples/  evaluation/
+  recipe.yaml  resolved.yaml  run.json  metrics.jsonl  log.txt  samples/
   checkpoints/step-0005000/...  checkpoints/latest
 """
 

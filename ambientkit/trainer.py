@@ -84,8 +84,8 @@ class Trainer:
     def train(self) -> None:
         """Run to the end; raises Interrupted or RunError after a checkpoint was kept."""
         outcome = "failed"
-        self.hooks.hook.on_run_start(run=self.info)
         try:
+            self.hooks.hook.on_run_start(run=self.info)
             with _signals() as asked:
                 if self.step == 0:
                     self._evaluate(self.metrics)
@@ -117,6 +117,8 @@ class Trainer:
         updates += [(generator_update, "generator")] * train.generator_updates
         real: Measured | None = None
         for number, (update, player) in enumerate(updates):
+            if player == "discriminator" and self.game.discriminator is None:
+                continue
             if real is None or train.batches == "fresh":
                 real = self._batch(
                     self.step if train.batches == "shared" else self.step * len(updates) + number
@@ -277,7 +279,9 @@ class Trainer:
             )
 
     def _diverged(self, error: NonFiniteError) -> RunError:
-        path = self.checkpoint()
+        """The step was half done, so its state is kept only where there is no whole one."""
+        latest = self.folder / "checkpoints" / "latest"
+        path = checkpoints.find(self.folder) if latest.exists() else self.checkpoint()
         return NonFiniteError(
             f"step {self.step + 1}: {error}; a checkpoint is kept in {path}. "
             "Lower the learning rates, set train.gradient_clip, or try the objective `hinge` "
