@@ -78,7 +78,7 @@ def composite_is_possible(case: Case) -> Iterator[Problem]:
         yield case.problem(("composite",), message, off)
     for role in ("further", "evaluation"):
         keys = (role, "measurement")
-        if getattr(case.plan, role) is not None and not case.has("exact", *keys):
+        if case.has("observed", *keys) and not case.has("exact", *keys):
             message = f"{case.kind(*keys)} changes pixels that compositing would keep"
             yield case.problem((*keys, "kind"), message, f"use an exact sensor, or {off}")
     if not case.has("completes", "generator"):
@@ -185,9 +185,11 @@ def fidelities_have_what_they_need(case: Case) -> Iterator[Problem]:
         if not completes:
             message = f"generator {case.kind('generator')} completes nothing that a fidelity could compare"
             yield case.problem(keys, message, "set fidelity: []")
-        further = case.recipe.further
-        if "needs_further" in facts and (further is None or not further.probability):
-            yield case.problem(keys, "needs a further measurement", "set further, its probability above 0")
+        if "needs_further" in facts and case.recipe.further is None:
+            yield case.problem(keys, "needs a further measurement", "set further")
+        elif "needs_further" in facts and not case.recipe.further.probability:
+            message = "needs a further measurement, and further.probability is 0"
+            yield case.problem(keys, message, "set further.probability above 0")
         if "needs_observed" in facts and not case.tells_observed:
             message = f"needs to know the observed pixels, which measurement {sensor} does not say"
             yield case.problem(keys, message, "use another sensor or fidelity")
@@ -214,8 +216,9 @@ def metrics_have_what_they_need(case: Case) -> Iterator[Problem]:
     """No clean picture exists of data that arrive measured; some metrics need to know the holes."""
     role = ("evaluation", "measurement") if case.plan.evaluation else ("measurement",)
     knows_holes = case.arrives_measured or case.has("observed", *role)
+    completes = case.has("completes", "generator")
     for keys, facts in case.listed("metrics"):
-        if {"truth", "observed"} & facts and not case.has("completes", "generator"):
+        if {"truth", "observed"} & facts and not completes:
             message = f"{case.kind(*keys)} judges completions, and {case.kind('generator')} completes nothing"
             yield case.problem(keys, message, "leave it out")
         if "truth" in facts and case.arrives_measured:

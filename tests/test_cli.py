@@ -340,7 +340,7 @@ def test_complete_keeps_what_is_seen_and_writes_the_mask(finished, tmp_path):
     given = ("complete", finished, tmp_path / "picture.png", "--key-colour", "#ffffff", "--device", "cpu")
     done = cli(*given, "--out", out)
     assert done.exit_code == 0, done.output
-    assert "8.8% filled" in done.stdout
+    assert "8.8% made" in done.stdout
     made = np.asarray(Image.open(out / "picture.png"))
     hidden = np.asarray(Image.open(out / "picture.mask.png")) > 0
     assert (hidden == (pixels == 255).all(-1)).all() and (made[~hidden] == pixels[~hidden]).all()
@@ -376,7 +376,7 @@ def test_generate_writes_so_many_pictures(recipe):
     latent = RECIPE.replace(
         "{kind: glcic, width: 2, dilations: [1, 1, 1, 1], norm: none}", "{kind: dcgan, width: 2}"
     )
-    recipe.write_text(latent + "composite: false\n")
+    recipe.write_text(latent.replace("metrics: [{kind: hidden_psnr}]\n", "composite: false\n"))
     assert cli("run", recipe, "--device", "cpu").exit_code == 0
     done = cli("generate", "runs/tiny/0001-seed0", "-n", 3, "--out", "made", "--device", "cpu")
     assert done.exit_code == 0, done.output

@@ -88,7 +88,7 @@ def test_one_mask_file_for_all(run, tmp_path):
 
 def test_a_folder_of_masks_by_name(run, tmp_path):
     save(tmp_path / "in" / "deep" / "a.png", pixels())
-    save(tmp_path / "masks" / "a.bmp", hole().astype(np.uint8) * 255)
+    save(tmp_path / "masks" / "deep" / "a.bmp", hole().astype(np.uint8) * 255)
     (done,) = complete(run, [tmp_path / "in"], tmp_path / "out", masks=tmp_path / "masks")
     assert done.written == (tmp_path / "out" / "deep" / "a.png",)
     assert done.mask == tmp_path / "out" / "deep" / "a.mask.png"

@@ -107,6 +107,15 @@ PAIRS = {
         "metrics.0: 'seam' needs the observed pixels, which evaluation.measurement 'dim' does not say; "
         "use another metric",
     ),
+    "the same fidelity twice": (
+        changed(fidelity=[{"kind": "consistency"}, {"kind": "consistency", "weight": 2}]),
+        "fidelity.1: fidelity 'consistency' is listed twice; leave one out",
+    ),
+    "measured data under a sensor that always measures alike": (
+        changed(data=data(source={"kind": "holes"}), measurement={"kind": "keep"}),
+        "measurement.kind: always measures alike, but the holes of data set 'holes' differ: fakes would be "
+        "told apart; use masks_of_data, or the law of the holes",
+    ),
     "the same metric twice": (
         changed(metrics=[{"kind": "seam"}, {"kind": "seam"}]),
         "metrics.1: metric 'seam' is listed twice; leave one out",
