@@ -79,9 +79,21 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 
 def write_recipe(folder: Path, text: str, resolved: Mapping[str, Any]) -> None:
     """Keep the recipe as it was written (`text`, "" for one that was given as data) and as understood."""
-    understood = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
+    understood = yaml.dump(dict(resolved), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     write_text(folder / "recipe.yaml", text or understood)
     write_text(folder / "resolved.yaml", understood)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text such as 1e3, which PyYAML takes for text and recipes for a number."""
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    style = None if value[:1].isalpha() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def read_run(folder: Path) -> dict[str, Any]:

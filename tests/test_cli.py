@@ -346,7 +346,7 @@ def test_complete_keeps_what_is_seen_and_writes_the_mask(finished, tmp_path):
     assert (hidden == (pixels == 255).all(-1)).all() and (made[~hidden] == pixels[~hidden]).all()
     assert cli(*given, "--out", out).exit_code == 2
     (told,) = json.loads(cli(*given, "--dilate", 1, "--out", tmp_path / "more", "--json").stdout)
-    assert told["hidden"] > hidden.mean()
+    assert told["made"] > hidden.mean()
 
 
 @pytest.mark.parametrize(

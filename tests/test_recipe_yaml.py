@@ -183,7 +183,9 @@ SCALAR = (
 )
 TREE = st.recursive(
     SCALAR,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text("abcxyz _-", max_size=5), inner, max_size=3)
+    ),
 )
 
 

@@ -11,6 +11,7 @@ import yaml
 
 from ambientkit import run_folder
 from ambientkit.errors import RunFolderError
+from ambientkit.recipe_yaml import parse
 
 RUN = {
     "format": 1,
@@ -103,3 +104,10 @@ def test_runs_are_listed_with_their_figures_and_labels(tmp_path):
 def test_listing_runs_imports_no_torch():
     code = "import sys, ambientkit.run_folder; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_text_that_looks_like_a_number_stays_text(tmp_path):
+    """PyYAML writes 1e3 and 0o7 unquoted, and recipes read them as numbers."""
+    resolved = {"name": "1e3", "root": "0o7", "other": ".5", "plain": "faces", "on": "on", "n": 3, "lr": 2e-4}
+    run_folder.write_recipe(tmp_path, "", resolved)
+    assert parse((tmp_path / "resolved.yaml").read_text("utf-8"), "f").plain() == resolved
