@@ -185,9 +185,10 @@ def fidelities_have_what_they_need(case: Case) -> Iterator[Problem]:
         if not completes:
             message = f"generator {case.kind('generator')} completes nothing that a fidelity could compare"
             yield case.problem(keys, message, "set fidelity: []")
-        if "needs_further" in facts and case.recipe.further is None:
+        further = case.recipe.further
+        if "needs_further" in facts and further is None:
             yield case.problem(keys, "needs a further measurement", "set further")
-        elif "needs_further" in facts and not case.recipe.further.probability:
+        elif "needs_further" in facts and further is not None and not further.probability:
             message = "needs a further measurement, and further.probability is 0"
             yield case.problem(keys, message, "set further.probability above 0")
         if "needs_observed" in facts and not case.tells_observed:
