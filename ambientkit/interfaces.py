@@ -117,7 +117,9 @@ class Measurement(Protocol):
 
     - `random`: theta differs between images;
     - `exact`: observed pixels of y equal those of x bit for bit (compositing needs it);
-    - `gradient`: of `measure` with respect to the images;
+    - `gradient`: of `measure` with respect to the images; `surrogate` (a useful one that is not the
+      derivative) and `none` (no gradient, or 0) say why in `gradient_reason`;
+    - `pixelwise`: a pixel of y depends on theta and on the same pixel of x alone;
     - `symmetric`: augmentations of a measured pair that keep its law, such as {"flip"};
     - `fill`: the constant that hidden pixels of y hold, None where they hold something else.
     """
@@ -125,11 +127,13 @@ class Measurement(Protocol):
     random: bool = True
     exact: bool = False
     gradient: Literal["exact", "surrogate", "none"] = "exact"
+    gradient_reason: str = ""
+    pixelwise: bool = False
     symmetric: frozenset[str] = frozenset()
     fill: float | None = None
 
     def measured_shape(self, image_shape: Shape) -> Shape:
-        """Shape of one measurement of one image of `image_shape` (C, H, W)."""
+        """Shape of one measurement of one image of `image_shape` (C, H, W); any number of axes."""
         return image_shape
 
     @abstractmethod
@@ -145,7 +149,10 @@ class Measurement(Protocol):
         """F(x, theta) for a batch; deterministic, differentiable as `gradient` says."""
 
     def observed(self, theta: Theta, image_shape: Shape) -> Tensor | None:
-        """Bool (n, 1 or C, H, W): pixels of y that carry information. None: no such notion."""
+        """Bool (n, 1 or C, H, W): pixels that y shows, each at its place in the image.
+
+        None where there is no such notion: what a projection or a spectrum lost is no set of pixels.
+        """
         return None
 
     def known(self, theta: Theta) -> Theta | None:

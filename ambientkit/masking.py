@@ -18,6 +18,7 @@ class MaskingMeasurement(Measurement):
 
     exact = True
     gradient = "exact"
+    pixelwise = True
     fill: float = 0.0
 
     @abstractmethod

@@ -17,6 +17,9 @@ from ambientkit.errors import PluginError
 GROUP = "ambientkit"
 """The entry-point group, and the distribution whose entry points are the built-ins."""
 
+BRIDGES = frozenset({"deepinv"})
+"""Built-in entry points that offer another library's components: their name is their namespace."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -94,7 +97,8 @@ def _from_entry_point(point: EntryPoint) -> Candidate:
     distribution = _distribution(point)
     version = point.dist.version if point.dist else ""
     if distribution == GROUP:
-        return Candidate(point.name, "", version, f"built-in (entry point {point.name})", point.load)
+        namespace = point.name if point.name in BRIDGES else ""
+        return Candidate(point.name, namespace, version, f"built-in (entry point {point.name})", point.load)
     source = f"{distribution} {version} (entry point {point.name})"
     return Candidate(point.name, distribution.removeprefix(f"{GROUP}-"), version, source, point.load)
 

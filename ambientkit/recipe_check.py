@@ -190,6 +190,8 @@ def _facts_of_sensor(sensor: Measurement) -> frozenset[str]:
         "flip": "flip" in sensor.symmetric,
         "observed": getattr(type(sensor), "observed", None) not in (None, Measurement.observed),
         "random": sensor.random,
+        "pixelwise": sensor.pixelwise,
+        "no_gradient": sensor.gradient == "none",
     }
     return frozenset(name for name, holds in has.items() if holds)
 

@@ -54,9 +54,10 @@ class Options(BaseModel):
 
         Known facts, which the engine's checks go by:
 
-        - of a data set: `clean` or `measured` (it arrives measured);
+        - of a data set: `clean` or `measured` (it arrives measured), `observed` (with masks);
         - of a sensor: `exact`, `observed` (it says which pixels it saw), `flip` (mirroring keeps
-          its law), `random`, `needs_data_masks` (it draws from the masks of data that arrive measured);
+          its law), `random`, `pixelwise`, `reshapes` (y has not the picture's height and width),
+          `no_gradient`, `needs_data_masks` (it draws from the masks of data that arrive measured);
         - of a generator: `completes`, `latent`, `batch_norm`; of a discriminator: `batch_norm`;
         - of an objective: `gradient_penalty`, `clips_weights`;
         - of a fidelity, what it needs: `needs_observed`, `needs_further`, `needs_exact`,

@@ -18,7 +18,7 @@ class IdentityOptions(Options):
 
     def facts(self) -> frozenset[str]:
         """Exact, and every pixel is observed."""
-        return frozenset({"exact", "observed", "flip"})
+        return frozenset({"exact", "observed", "pixelwise", "flip"})
 
 
 class _WindowOptions(Options):
@@ -36,7 +36,7 @@ class _WindowOptions(Options):
 
     def facts(self) -> frozenset[str]:
         """Observed pixels are exact, holes differ between pictures, and a mirrored pair has the same law."""
-        return frozenset({"exact", "observed", "random", "flip"})
+        return frozenset({"exact", "observed", "pixelwise", "random", "flip"})
 
     def complaints(self, context: Context) -> Iterator[Complaint]:
         """A window must fit into the picture."""
@@ -93,7 +93,7 @@ class MasksOfDataOptions(Options):
 
     def facts(self) -> frozenset[str]:
         """Holes need not be symmetric, so `flip` is not promised."""
-        return frozenset({"exact", "observed", "random", "needs_data_masks"})
+        return frozenset({"exact", "observed", "pixelwise", "random", "needs_data_masks"})
 
 
 def size_in(context: Context) -> tuple[int, int] | None:

@@ -15,6 +15,7 @@ class Identity(Measurement):
 
     random = False
     exact = True
+    pixelwise = True
     symmetric = frozenset({"flip"})
 
     def sample(self, n: int, image_shape: Shape, generator: torch.Generator) -> Theta:

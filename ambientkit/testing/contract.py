@@ -1,0 +1,173 @@
+"""What all contract checks share: a check is one function, and a failure says what to do.
+
+    checks = Checks()
+
+    @checks.add
+    def the_same_draws_give_the_same_theta(case): ...
+
+A check looks at a *case*, the component under test with what is needed to use it. It calls
+`require`, or is skipped by `not_applicable` where the component declares nothing of the kind.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+import pluggy
+
+from ambientkit.errors import AmbientkitError
+
+CaseT = TypeVar("CaseT")
+Outcome = Literal["passed", "failed", "skipped"]
+
+
+class Broken(AssertionError):
+    """A promise that does not hold, and what to do about it."""
+
+
+class NotApplicable(Exception):  # noqa: N818 - no error: the component promises nothing of the kind
+    """Why a check says nothing about a component."""
+
+
+class ContractError(AssertionError):
+    """Every promise that a component breaks, one a line."""
+
+    def __init__(self, name: str, findings: Iterable[Finding]) -> None:
+        self.findings = tuple(findings)
+        self.failures = tuple(finding for finding in self.findings if finding.outcome == "failed")
+        lines = "\n".join(f"- {failure}" for failure in self.failures)
+        super().__init__(f"{name} breaks {len(self.failures)} of {len(self.findings)} checks:\n{lines}")
+
+
+def require(condition: object, message: str, remedy: str = "") -> None:
+    """Raise Broken unless `condition` holds."""
+    if not condition:
+        raise Broken(f"{message}; {remedy}" if remedy else message)
+
+
+def not_applicable(reason: str) -> None:
+    """Leave the check: the component makes no such promise."""
+    raise NotApplicable(reason)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found. `message` is why it failed, or why it was skipped."""
+
+    check: str
+    outcome: Outcome
+    message: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.check}: {self.message}" if self.message else self.check
+
+
+@dataclass(frozen=True)
+class Check(Generic[CaseT]):
+    """One promise of a contract, as a function of a case."""
+
+    run: Callable[[CaseT], None]
+
+    @property
+    def name(self) -> str:
+        """The function's name, in which the promise is told."""
+        return self.run.__name__
+
+    @property
+    def summary(self) -> str:
+        """First line of the function's docstring."""
+        return (self.run.__doc__ or "").strip().partition("\n")[0]
+
+    def find(self, case: CaseT) -> Finding:
+        """Run the check; whatever the component raises is a failure that names the line."""
+        try:
+            self.run(case)
+        except NotApplicable as reason:
+            return Finding(self.name, "skipped", str(reason))
+        except Broken as broken:
+            return Finding(self.name, "failed", str(broken))
+        except Exception as error:  # a component under test may raise anything
+            return Finding(self.name, "failed", _raised(error))
+        return Finding(self.name, "passed")
+
+
+def _raised(error: Exception) -> str:
+    if isinstance(error, AmbientkitError):
+        return f"it raised {type(error).__name__}: {error}"
+    text = " ".join(str(error).split())[:300]
+    return f"it raised {type(error).__name__}: {text}{_place(error)}"
+
+
+def _place(error: Exception) -> str:
+    """Where in the component's own code the error arose."""
+    others = [Path(file).parent for file in (pluggy.__file__, __file__)]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        path = Path(frame.filename)
+        if "torch" not in path.parts and not any(path.is_relative_to(folder) for folder in others):
+            return f" ({frame.filename}:{frame.lineno})"
+    return ""
+
+
+@dataclass(frozen=True)
+class Checks(Generic[CaseT]):
+    """The checks of one contract, in the order in which they were written."""
+
+    listed: list[Check[CaseT]] = field(default_factory=list)
+
+    def add(self, function: Callable[[CaseT], None]) -> Callable[[CaseT], None]:
+        """Decorator: make a function one of the checks."""
+        self.listed.append(Check(function))
+        return function
+
+    def __iter__(self) -> Iterator[Check[CaseT]]:
+        return iter(self.listed)
+
+    def find(self, case: CaseT) -> list[Finding]:
+        """What every check finds."""
+        return [check.find(case) for check in self.listed]
+
+    def require(self, name: str, case: CaseT) -> list[Finding]:
+        """What every check finds. Raises ContractError with all that fail."""
+        findings = self.find(case)
+        if any(finding.outcome == "failed" for finding in findings):
+            raise ContractError(name, findings)
+        return findings
+
+
+def parametrize_with_checks(cases: Mapping[str, tuple[Checks[Any], Callable[[], Any]]]) -> Any:
+    """`pytest.mark.parametrize("check", ...)`: one test for every case and each of its checks.
+
+    `cases` maps a name to (checks, make): `make()` builds a new case for each test. The test calls
+    `check()`, which raises Broken where the promise does not hold; what does not apply is skipped.
+    """
+    import pytest
+
+    params = [
+        pytest.param(_Bound(check, make), id=f"{name}-{check.name}")
+        for name, (checks, make) in cases.items()
+        for check in checks
+    ]
+    if not params:
+        raise ValueError("parametrize_with_checks: there is no case, so nothing would be tested")
+    return pytest.mark.parametrize("check", params)
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """A check with its case, to be called in a test."""
+
+    check: Check[Any]
+    make: Callable[[], Any]
+
+    def __call__(self) -> None:
+        import pytest
+
+        finding = self.check.find(self.make())
+        if finding.outcome == "skipped":
+            pytest.skip(finding.message)
+        if finding.outcome == "failed":
+            raise Broken(str(finding))
