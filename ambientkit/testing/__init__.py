@@ -9,6 +9,6 @@ One function a contract. Each raises ContractError, which lists every promise th
 what to do; where nothing fails it returns what every check found.
 """
 
-from ambientkit.testing.contract import Broken, Check, Checks, ContractError, Finding
+from ambientkit.testing.contract import BrokenPromiseError, Check, Checks, ContractError, Finding
 
-__all__ = ["Broken", "Check", "Checks", "ContractError", "Finding"]
+__all__ = ["BrokenPromiseError", "Check", "Checks", "ContractError", "Finding"]

@@ -25,7 +25,7 @@ CaseT = TypeVar("CaseT")
 Outcome = Literal["passed", "failed", "skipped"]
 
 
-class Broken(AssertionError):
+class BrokenPromiseError(AssertionError):
     """A promise that does not hold, and what to do about it."""
 
 
@@ -44,9 +44,9 @@ class ContractError(AssertionError):
 
 
 def require(condition: object, message: str, remedy: str = "") -> None:
-    """Raise Broken unless `condition` holds."""
+    """Raise BrokenPromiseError unless `condition` holds."""
     if not condition:
-        raise Broken(f"{message}; {remedy}" if remedy else message)
+        raise BrokenPromiseError(f"{message}; {remedy}" if remedy else message)
 
 
 def not_applicable(reason: str) -> None:
@@ -88,7 +88,7 @@ class Check(Generic[CaseT]):
             self.run(case)
         except NotApplicable as reason:
             return Finding(self.name, "skipped", str(reason))
-        except Broken as broken:
+        except BrokenPromiseError as broken:
             return Finding(self.name, "failed", str(broken))
         except Exception as error:  # a component under test may raise anything
             return Finding(self.name, "failed", _raised(error))
@@ -142,7 +142,7 @@ def parametrize_with_checks(cases: Mapping[str, tuple[Checks[Any], Callable[[], 
     """`pytest.mark.parametrize("check", ...)`: one test for every case and each of its checks.
 
     `cases` maps a name to (checks, make): `make()` builds a new case for each test. The test calls
-    `check()`, which raises Broken where the promise does not hold; what does not apply is skipped.
+    `check()`, which raises BrokenPromiseError where the promise does not hold; what does not apply is skipped.
     """
     import pytest
 
@@ -170,4 +170,4 @@ class _Bound:
         if finding.outcome == "skipped":
             pytest.skip(finding.message)
         if finding.outcome == "failed":
-            raise Broken(str(finding))
+            raise BrokenPromiseError(str(finding))
