@@ -142,7 +142,8 @@ def parametrize_with_checks(cases: Mapping[str, tuple[Checks[Any], Callable[[], 
     """`pytest.mark.parametrize("check", ...)`: one test for every case and each of its checks.
 
     `cases` maps a name to (checks, make): `make()` builds a new case for each test. The test calls
-    `check()`, which raises BrokenPromiseError where the promise does not hold; what does not apply is skipped.
+    `check()`, which raises BrokenPromiseError where the promise does not hold; what does not apply is
+    skipped.
     """
     import pytest
 
