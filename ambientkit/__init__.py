@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ambientkit.registry import Complaint as Complaint
     from ambientkit.registry import Component as Component
     from ambientkit.registry import Options as Options
+    from ambientkit.registry import Spec as Spec
 
 _HOMES = {
     "AmbientkitError": "errors",
@@ -47,6 +48,7 @@ _HOMES = {
     "Objective": "interfaces",
     "Options": "registry",
     "RoundTrip": "interfaces",
+    "Spec": "registry",
     "View": "interfaces",
     "hookimpl": "hookspecs",
 }

@@ -35,7 +35,7 @@ from ambientkit.optim import build_optimizer
 from ambientkit.recipe import Choice, Plan
 from ambientkit.round_trip import Method
 from ambientkit.store import FORMAT, Store, StoreWriter, begin_store, commit_store, discard_store, open_store
-from ambientkit.streams import global_stream
+from ambientkit.streams import global_stream, stream
 from ambientkit.updates import Game, Player
 
 
@@ -62,7 +62,7 @@ def cache_folder() -> Path:
 def build_sensor(choice: Choice, context: Context) -> Measurement:
     """A sensor, held to what its options declared."""
     sensor: Measurement = build(choice, context)
-    declared = choice.options.facts()
+    declared = choice.facts()
     if declared is not None and ("exact" in declared) != bool(sensor.exact):
         raise PluginError(
             f"{choice.registered.name}: its options declare exact={'exact' in declared}, the sensor says "
@@ -89,6 +89,27 @@ def build(choice: Choice, context: Context) -> Any:
 
 def prepare_data(plan: Plan, cache: Path, progress: Progress = no_progress) -> tuple[Data, Measurement]:
     """Read the data set, measure each picture once (or find that done), and set the held-out apart."""
+    opened = open_data(plan)
+    source, dataset, context = opened.source, opened.source.dataset, opened.context
+    samples = _samples(plan, source, opened.training, cache, progress)
+    held_out = _held_out(plan, source, opened.held, context)
+    shape = tuple(dataset.image_shape)
+    data = Data(samples, held_out, shape, dataset.fingerprint, tuple(dataset.skipped), context)
+    return data, source.sensor
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A data set and its sensor, with nothing measured yet; indices of training and of held-out pictures."""
+
+    source: Source
+    training: list[int]
+    held: list[int]
+    context: Context
+
+
+def open_data(plan: Plan) -> Opened:
+    """Read the data set, split it and build its sensor. Raises DataError where they do not fit."""
     size = plan.recipe.data.image_size
     dataset: Dataset = build(plan.source, Context(image_size=size))
     training, held = split(dataset.keys, plan.recipe.data.holdout)
@@ -97,11 +118,35 @@ def prepare_data(plan: Plan, cache: Path, progress: Progress = no_progress) -> t
     if dataset.arrives_measured:
         context = replace(context, data_masks=_training_masks(dataset, training))
     sensor = build_sensor(plan.measurement, context)
-    context = replace(context, measured_shape=tuple(sensor.measured_shape(shape)))
+    context = _with_measurement(context, sensor)
+    if dataset.arrives_measured:
+        _require_the_sensors_own(plan, dataset.measured(training[:1]), context)
     source = Source(dataset, sensor, plan.recipe.data.seed, "measure")
-    samples = _samples(plan, source, training, cache, progress)
-    held_out = _held_out(plan, source, held, context)
-    return Data(samples, held_out, shape, dataset.fingerprint, tuple(dataset.skipped), context), sensor
+    return Opened(source, training, held, context)
+
+
+def _with_measurement(context: Context, sensor: Measurement) -> Context:
+    """The context, with the shapes of what the sensor delivers."""
+    shape = context.image_shape
+    assert shape is not None
+    known = sensor.known(sensor.sample(1, shape, stream(0, "shapes"))) or {}
+    shapes = {name: tuple(value.shape[1:]) for name, value in known.items()}
+    return replace(context, measured_shape=tuple(sensor.measured_shape(shape)), known_shapes=shapes)
+
+
+def _require_the_sensors_own(plan: Plan, first: Measured, context: Context) -> None:
+    """Data that arrive measured must look as the sensor's fakes will. Raises DataError."""
+    known = {name: tuple(value.shape[1:]) for name, value in (first.known or {}).items()}
+    came = (tuple(first.y.shape[1:]), known)
+    wanted = (context.measured_shape, dict(context.known_shapes))
+    for what, have, want in zip(("measurements of shape", "known"), came, wanted, strict=True):
+        if have != want:
+            source, sensor = plan.source.registered.name, plan.measurement.registered.name
+            raise DataError(
+                f"data set {source} has {what} {have or 'nothing'}, but the sensor {sensor} makes "
+                f"{want or 'nothing'} of pictures {context.image_shape}; make the sensor's options those of "
+                "the instrument, and data.source.image_shape the pictures behind the data"
+            )
 
 
 def _training_masks(dataset: Dataset, training: list[int]) -> torch.Tensor | None:
@@ -138,13 +183,15 @@ def _describe_store(plan: Plan, source: Source, indices: list[int]) -> dict[str,
     }
 
 
-def _code_of(sensor: Measurement) -> str | None:
-    """Digest of the file that a sensor is written in, so that editing it makes another store."""
+def _code_of(sensor: Measurement) -> list[str | None]:
+    """Digests of the files that a sensor and its `parts` are written in: editing one makes another store."""
+    parts = [digest for part in getattr(sensor, "parts", ()) for digest in _code_of(part)]
     try:
         file = inspect.getsourcefile(type(sensor))
     except TypeError:  # a class made at a prompt
-        return None
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file and Path(file).is_file() else None
+        file = None
+    known = file and Path(file).is_file()
+    return [hashlib.sha256(Path(file).read_bytes()).hexdigest() if file and known else None, *parts]
 
 
 def _find_or_make(
@@ -249,7 +296,9 @@ def probe(game: Game, real: Measured) -> None:
     if game.discriminator is None:
         return
     critic = critic_of(game.machine, game.discriminator.network.eval())
-    region = torch.ones(n, 1, *shape[1:], dtype=torch.bool, device=made.device)
+    region = None
+    if few.observed is not None:
+        region = torch.ones(n, 1, *shape[1:], dtype=torch.bool, device=made.device)
     scores = _attempt("discriminator", lambda: critic(View(few.y, few.observed, few.known, region)))
     game.discriminator.network.train()
     if scores.shape[:1] != (n,):

@@ -32,6 +32,7 @@ class TrainedRun:
     fill: float | None
     folder: Path
     composite: bool = True
+    measured_shape: Shape | None = None
 
     @property
     def completes(self) -> bool:
@@ -44,7 +45,8 @@ class TrainedRun:
     ) -> Tensor:
         """Fill what is not observed, those pixels kept bit for bit; without `composite`, restore all.
 
-        `images` float (n, C, H, W) in [-1, 1], any H and W; what is hidden in them is never read.
+        `images` float (n, C, H, W) in [-1, 1], any H and W, with as many channels as the sensor's
+        measurements have; what is hidden in them is never read.
         `observed` bool (n, 1 or C, H, W); a run whose recipe says `composite: false` can do without.
         Returns (n, C, H, W), or (samples, n, C, H, W) with `samples` different fills where the
         generator takes a latent.
@@ -110,7 +112,7 @@ class TrainedRun:
     def _require_completion(self, images: Tensor, samples: int | None) -> None:
         if not self.completes:
             raise InputError(f"{self.folder}: its generator makes new images; use `generate`, not `complete`")
-        channels = self.image_shape[0]
+        channels = (self.measured_shape or self.image_shape)[0]
         if images.dim() != 4 or images.shape[1] != channels:
             raise InputError(f"images have shape {tuple(images.shape)}; this run takes (n, {channels}, H, W)")
         if not images.is_floating_point():
@@ -137,13 +139,11 @@ def open_run(
 
     Raises RunFolderError when the checkpoint is missing, damaged or does not fit.
     """
-    shape = tuple(record["image_shape"])
-    network = build_network(
-        plan,
-        plan.generator,
-        Context((shape[-2], shape[-1]), shape, tuple(record["measured_shape"]), facts=plan.facts),
-    )
+    shape, measured = tuple(record["image_shape"]), tuple(record["measured_shape"])
+    known = {name: tuple(each) for name, each in record["known_shapes"].items()}
+    context = Context((shape[-2], shape[-1]), shape, measured, known, facts=plan.facts)
+    network = build_network(plan, plan.generator, context)
     path = checkpoints.find(folder, checkpoint)
     checkpoints.load_network(path, checkpoints.inference_weights(path), network)
     machine.place(network).eval()
-    return TrainedRun(network, machine, shape, record["fill"], folder, plan.recipe.composite)
+    return TrainedRun(network, machine, shape, record["fill"], folder, plan.recipe.composite, measured)

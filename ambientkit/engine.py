@@ -19,7 +19,7 @@ from ambientkit.errors import AmbientkitError, Interrupted, Problem, RecipeError
 from ambientkit.interfaces import Context
 from ambientkit.plugins import Plugins, lifecycle
 from ambientkit.recipe import Plan
-from ambientkit.recipe_check import check_options
+from ambientkit.recipe_check import choose as choose_component
 
 if TYPE_CHECKING:
     from ambientkit.completion import TrainedRun
@@ -90,8 +90,7 @@ class Engine:
         Raises PluginError for an unknown component and RecipeError for options that do not fit.
         """
         registered = self.plugins.require(category, kind)
-        checked = check_options(registered, options)
-        return registered.component.build(checked, context or Context())
+        return choose_component(registered, options, self.plugins).build(context or Context())
 
     # Runs ----------------------------------------------------------------------------------------
 

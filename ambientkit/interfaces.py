@@ -95,16 +95,20 @@ class Context:
     """What a component may know of the run it is built for.
 
     `image_size` is (H, W) as the recipe says it, None where the data set decides. `image_shape`
-    (C, H, W) and `measured_shape` are known once data and sensor are built. `data_masks`, bool
-    (N, 1, H, W), True where hidden, come with data that arrive measured. `facts` are what the
-    other components of the recipe declare (see `Options.facts`).
+    (C, H, W), `measured_shape` and `known_shapes` (of each thing that the instrument reports, without
+    the batch axis) are known once data and sensor are built. `data_masks`, bool (N, 1, H, W), True
+    where hidden, come with data that arrive measured. `facts` are what the
+    other components of the recipe declare (see `Options.facts`). `nested` are the components that a
+    component has in its own options (see `Options.nested`), as functions that build them.
     """
 
     image_size: tuple[int, int] | None = None
     image_shape: Shape | None = None
     measured_shape: Shape | None = None
+    known_shapes: Mapping[str, Shape] = field(default_factory=dict)
     data_masks: Tensor | None = None
     facts: frozenset[str] = field(default_factory=frozenset)
+    nested: Mapping[str, tuple[Callable[[Context], Any], ...]] = field(default_factory=dict)
 
 
 # What plugins provide ---------------------------------------------------------------------------

@@ -16,8 +16,8 @@ import pydantic
 from ambientkit.errors import PluginError
 from ambientkit.hookspecs import HOOK_API, Lifecycle, Registration
 from ambientkit.plugin_sources import Candidate
-from ambientkit.recipe import FidelitySpec, MetricSpec, Spec
-from ambientkit.registry import Component, Options, Registered, did_you_mean
+from ambientkit.recipe import FidelitySpec, MetricSpec
+from ambientkit.registry import CATEGORIES, Component, Options, Registered, Spec, did_you_mean
 
 CATEGORY_OF_HOOK = {
     "register_datasets": "dataset",
@@ -150,3 +150,6 @@ def _check_options(options: object, place: str, reserved: frozenset[str]) -> Non
             raise PluginError(f"{place}: the recipe has a key {name!r} of its own there; rename the option")
         if not field.description:
             raise PluginError(f"{place}: option {name!r} is not described; write a docstring below the field")
+    for name, category in options.nested.items():
+        if name not in options.model_fields or category not in CATEGORIES:
+            raise PluginError(f"{place}: nested[{name!r}] = {category!r} is no option with a known category")

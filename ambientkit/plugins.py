@@ -18,6 +18,8 @@ from ambientkit.plugin_loading import describe_failure, load, register_checked
 from ambientkit.plugin_sources import Candidate, from_files, from_object, installed
 from ambientkit.registry import CATEGORIES, Registered, Registry, did_you_mean
 
+SHOWN = 12  # names in a message
+
 
 @dataclass(frozen=True)
 class PluginReport:
@@ -159,4 +161,6 @@ def _nearest(name: str, names: Iterable[str]) -> str:
 
 
 def _listed(names: Iterable[str]) -> str:
-    return "there are " + (", ".join(names) or "none")
+    known = list(names)
+    more = f" and {len(known) - SHOWN} more, which `ambientkit plugins` lists" if len(known) > SHOWN else ""
+    return "there are " + (", ".join(known[:SHOWN]) or "none") + more

@@ -54,6 +54,7 @@ class Prepared:
             "labels": list(self.labels),
             "image_shape": list(self.data.image_shape),
             "measured_shape": list(self.data.context.measured_shape or ()),
+            "known_shapes": {name: list(shape) for name, shape in self.data.context.known_shapes.items()},
             "fill": self._fill,
             "data": {
                 "fingerprint": self.data.fingerprint,
@@ -127,8 +128,8 @@ def _require_fitting(plan: Plan, context: Context) -> None:
     """What components say of the size that the data turned out to have (`data.image_size` may be null)."""
     faults = [
         f"{choice.registered.category} {choice.registered.name}: {complaint.message}; {complaint.remedy}"
-        for choice in plan.choices()
-        for complaint in choice.options.complaints(context)
+        for choice in plan.chosen()
+        for complaint in choice.complaints(context)
         if not complaint.warning
     ]
     if faults:

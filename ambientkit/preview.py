@@ -20,6 +20,7 @@ class Preview:
 
     name: str
     image_shape: Shape
+    measured_shape: Shape
     training: int
     held_out: int
     batch_size: int
@@ -30,9 +31,10 @@ class Preview:
     labels: tuple[str, ...]
 
     def __str__(self) -> str:
-        shape = " x ".join(map(str, self.image_shape))
+        shape, measured = (" x ".join(map(str, each)) for each in (self.image_shape, self.measured_shape))
+        seen = "" if measured == shape else f", measured as {measured}"
         lines = [
-            f"{self.name}: {self.training:,} pictures of {shape}, {self.held_out:,} held out",
+            f"{self.name}: {self.training:,} pictures of {shape}{seen}, {self.held_out:,} held out",
             *(f"{name}: {count:,} parameters" for name, count in self.parameters.items()),
             f"{self.total_steps:,} steps of {self.batch_size} pictures on {self.device}",
             *self.labels,
@@ -52,6 +54,7 @@ def preview(plan: Plan, machine: Machine, out: Path, progress: Progress | None =
     return Preview(
         name=plan.recipe.name,
         image_shape=prepared.data.image_shape,
+        measured_shape=tuple(facts["measured_shape"]),
         training=facts["data"]["training"],
         held_out=facts["data"]["held_out"],
         batch_size=plan.recipe.train.batch_size,

@@ -5,15 +5,15 @@ Device, precision and output folder are no part of it; they are flags of the com
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ambientkit.errors import Problem
 from ambientkit.interfaces import Context
-from ambientkit.registry import Options, Registered
+from ambientkit.registry import Complaint, Options, Registered, Spec
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -25,16 +25,6 @@ class Section(BaseModel):
     model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
-
-
-class Spec(BaseModel):
-    """A component by its `kind`, with its options beside it (checked against the component)."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
-    own_keys: ClassVar[frozenset[str]] = frozenset({"kind"})
-
-    kind: str
-    """Name of the component: bare for a built-in, `namespace/kind` for a plugin's."""
 
 
 class FidelitySpec(Spec):
@@ -247,20 +237,45 @@ class Recipe(Section):
 
 @dataclass(frozen=True)
 class Choice:
-    """A component chosen by a recipe, with its options checked."""
+    """A component chosen by a recipe, with its options checked; `nested` are the components in them."""
 
     spec: Spec
     registered: Registered
     options: Options
+    nested: Mapping[str, tuple[Choice, ...]] = field(default_factory=dict)
 
     def build(self, context: Context) -> Any:
         """Build the component."""
-        return self.registered.component.build(self.options, context)
+        inner = {name: tuple(choice.build for choice in choices) for name, choices in self.nested.items()}
+        return self.registered.component.build(self.options, replace(context, nested=inner))
+
+    def facts(self) -> frozenset[str] | None:
+        """What the component declares (see `Options.facts`); None: build it and look."""
+        inner = {name: [choice.facts() for choice in choices] for name, choices in self.nested.items()}
+        return self.options.joint_facts(inner)
+
+    def complaints(self, context: Context) -> Iterator[Complaint]:
+        """What its options, and those of the components in them, say of a context."""
+        yield from self.options.complaints(context)
+        for name, choices in self.nested.items():
+            for index, inner in enumerate(choices):
+                for complaint in inner.complaints(context):
+                    yield replace(complaint, field=f"{name}.{index}.{complaint.field}".rstrip("."))
+                if "reshapes" in (inner.facts() or ()):  # what comes after it has another size
+                    context = replace(context, image_size=None, image_shape=None)
+
+    def all(self) -> Iterator[Choice]:
+        """This one, and the components in its options."""
+        yield self
+        for choices in self.nested.values():
+            for choice in choices:
+                yield from choice.all()
 
     def resolved(self) -> dict[str, Any]:
         """`kind`, the engine's own keys and every option with its default, as plain data."""
         own = self.spec.model_dump(mode="json", include=set(self.spec.own_keys))
-        return {**own, **self.options.model_dump(mode="json")}
+        inner = {name: [choice.resolved() for choice in choices] for name, choices in self.nested.items()}
+        return {**own, **self.options.model_dump(mode="json"), **inner}
 
 
 @dataclass(frozen=True)
@@ -283,7 +298,12 @@ class Plan:
     text: str = ""  # the recipe as it was written
 
     def choices(self) -> Iterator[Choice]:
-        """Every component in use."""
+        """Every component in use, those in the options of others too."""
+        for choice in self.chosen():
+            yield from choice.all()
+
+    def chosen(self) -> Iterator[Choice]:
+        """The components that the recipe's own sections name."""
         single = (self.source, self.measurement, self.generator, self.discriminator, self.objective)
         yield from (choice for choice in (*single, self.further, self.evaluation) if choice)
         yield from (*self.fidelities, *self.metrics, *self.callbacks)

@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 from ambientkit.errors import AmbientkitError, Place, Problem, RecipeError
 from ambientkit.interfaces import Context, Measurement
-from ambientkit.recipe import Choice, FidelitySpec, MetricSpec, Plan, Recipe, Spec
+from ambientkit.recipe import Choice, FidelitySpec, MetricSpec, Plan, Recipe
 from ambientkit.recipe_messages import validate
 from ambientkit.recipe_rules import ALL_RULES, Case
 from ambientkit.recipe_yaml import Keys, Node, dotted, from_plain
-from ambientkit.registry import Options, Registered, Registry
+from ambientkit.registry import Registered, Registry, Spec
 
 
 class PluginSource(Protocol):
@@ -62,14 +62,16 @@ def check(tree: Node, plugins: PluginSource, text: str) -> Plan:
     return _paired(tree, _plan(recipe, chosen, text), chosen, plugins.registry)
 
 
-def check_options(registered: Registered, options: Mapping[str, Any]) -> Options:
-    """The options of one component, given as plain data; raises RecipeError with every problem."""
+def choose(registered: Registered, options: Mapping[str, Any], plugins: PluginSource) -> Choice:
+    """One component with options given as plain data. Raises RecipeError with every problem."""
     plain = {name: str(value) if isinstance(value, PurePath) else value for name, value in options.items()}
-    tree = from_plain(plain, Place(f"{registered.category} {registered.name}"))
-    checked, problems = validate(registered.component.options, tree, tree, (), frozenset())
-    if checked is None or problems:
-        raise RecipeError(problems)
-    return checked
+    place = Place(f"{registered.category} {registered.name}")
+    tree = from_plain(plain, place)
+    checked, problems = validate(registered.component.options, tree, tree, ())
+    nested, found = _nested(tree, (), registered.component.options.nested, plugins) if checked else ({}, [])
+    if checked is None or problems or found:
+        raise RecipeError([*problems, *found])
+    return Choice(Spec(kind=registered.name), registered, checked, nested)
 
 
 def _spec_places(tree: Node) -> Iterator[tuple[Keys, str]]:
@@ -99,20 +101,40 @@ def _resolve(
         where = dotted((*keys, "kind"))
         return None, [Problem(kind.place, where, f"unknown {category} {kind.value!r}", remedy)]
     try:
-        return _checked(tree, keys, registered)
+        return _checked(tree, keys, registered, plugins)
     except Exception as error:  # a plugin's own validator may fail in any way
         return None, [_failure(tree, keys, registered, error)]
 
 
-def _checked(tree: Node, keys: Keys, registered: Registered) -> tuple[Choice | None, list[Problem]]:
-    """The component at `keys` with its options, or their problems."""
+def _checked(
+    tree: Node, keys: Keys, registered: Registered, plugins: PluginSource
+) -> tuple[Choice | None, list[Problem]]:
+    """The component at `keys` with its options and the components in them, or their problems."""
     node = tree.nearest(keys)
     spec_type = _SPECS.get(registered.category, Spec)
     own = {key: child for key, child in node.value.items() if key not in spec_type.own_keys}
     model = registered.component.options
     options, problems = validate(model, replace(node, value=own), tree, keys, spec_type.own_keys)
     spec, _ = validate(spec_type, node, tree, keys)  # its problems are among the recipe's
-    return (Choice(spec, registered, options) if options and spec else None), problems
+    if options is None or spec is None:
+        return None, problems
+    nested, found = _nested(tree, keys, model.nested, plugins)
+    return Choice(spec, registered, options, nested), [*problems, *found]
+
+
+def _nested(
+    tree: Node, keys: Keys, categories: Mapping[str, str], plugins: PluginSource
+) -> tuple[dict[str, tuple[Choice, ...]], list[Problem]]:
+    """The components in the options at `keys`, by option; `categories` says which options have some."""
+    nested: dict[str, tuple[Choice, ...]] = {}
+    problems: list[Problem] = []
+    for name, category in categories.items():
+        listed = tree.find((*keys, name))
+        places = [(*keys, name, index) for index in range(len(listed.value if listed else ()))]
+        resolved = [_resolve(tree, place, category, plugins) for place in places]
+        nested[name] = tuple(choice for choice, _ in resolved if choice)
+        problems += [problem for _, found in resolved for problem in found]
+    return nested, problems
 
 
 def _plan(recipe: Recipe, chosen: dict[Keys, Choice], text: str) -> Plan:
@@ -175,7 +197,7 @@ _UNDECLARED = {"dataset": frozenset({"clean"}), "generator": frozenset({"complet
 
 def _facts(choice: Choice, context: Context) -> frozenset[str]:
     """What the component declares; a sensor that declares nothing is built and looked at."""
-    facts = choice.options.facts()
+    facts = choice.facts()
     if facts is not None:
         return facts
     category = choice.registered.category
@@ -190,8 +212,8 @@ def _facts_of_sensor(sensor: Measurement) -> frozenset[str]:
         "flip": "flip" in sensor.symmetric,
         "observed": getattr(type(sensor), "observed", None) not in (None, Measurement.observed),
         "random": sensor.random,
-        "pixelwise": sensor.pixelwise,
-        "no_gradient": sensor.gradient == "none",
+        "pixelwise": getattr(sensor, "pixelwise", False),
+        "no_gradient": getattr(sensor, "gradient", "exact") == "none",
     }
     return frozenset(name for name, holds in has.items() if holds)
 
@@ -200,15 +222,19 @@ def _complaints(case: Case, chosen: dict[Keys, Choice]) -> Iterator[Problem]:
     """What components say of their own options in this recipe."""
     context = Context(image_size=case.recipe.data.image_size, facts=_all_facts(case, chosen))
     for keys, choice in chosen.items():
-        try:
-            complaints = list(choice.options.complaints(context))
-        except Exception as error:
-            yield _failure(case.tree, keys, choice.registered, error)
-            continue
-        for complaint in complaints:
-            where = (*keys, *filter(None, complaint.field.split(".")))
-            place = case.tree.nearest(where).place
-            yield Problem(place, dotted(where), complaint.message, complaint.remedy, complaint.warning)
+        yield from _complaints_of(case.tree, keys, choice, context)
+
+
+def _complaints_of(tree: Node, keys: Keys, choice: Choice, context: Context) -> Iterator[Problem]:
+    try:
+        complaints = list(choice.complaints(context))
+    except Exception as error:
+        yield _failure(tree, keys, choice.registered, error)
+        return
+    for complaint in complaints:
+        where = (*keys, *filter(None, complaint.field.split(".")))
+        place = tree.nearest(where).place
+        yield Problem(place, dotted(where), complaint.message, complaint.remedy, complaint.warning)
 
 
 def _all_facts(case: Case, chosen: dict[Keys, Choice]) -> frozenset[str]:

@@ -55,7 +55,7 @@ class Case:
     @property
     def tells_observed(self) -> bool:
         """It is known which pixels of the training measurements carry information."""
-        return self.arrives_measured or self.has("observed", "measurement")
+        return self.has("observed", *(("data", "source") if self.arrives_measured else ("measurement",)))
 
 
 Rule = Callable[[Case], Iterator[Problem]]
@@ -117,11 +117,18 @@ def measured_data_are_measured_alike(case: Case) -> Iterator[Problem]:
     if not case.arrives_measured:
         return
     source = case.kind("data", "source")
-    if not case.has("random", "measurement"):
+    masked = case.has("observed", "data", "source")
+    if masked and not case.has("random", "measurement"):
         message = (
             f"always measures alike, but the holes of data set {source} differ: fakes would be told apart"
         )
         yield case.problem(("measurement", "kind"), message, "use masks_of_data, or the law of the holes")
+    if masked != case.has("observed", "measurement"):
+        one, other = ("the data say", "the sensor does not")
+        if not masked:
+            one, other = ("the sensor says", "the data do not")
+        message = f"{one} which pixels are observed, and {other}: fakes would be told apart"
+        yield case.problem(("measurement", "kind"), message, "use a sensor that is like the instrument")
     if case.plan.evaluation is not None:
         message = f"data set {source} arrives measured and cannot be measured anew"
         yield case.problem(("evaluation", "measurement"), message, "set evaluation.measurement: null")
@@ -144,6 +151,15 @@ def further_is_possible(case: Case) -> Iterator[Problem]:
         yield case.problem(("further",), message, "set further: null")
 
 
+def completing_needs_pictures(case: Case) -> Iterator[Problem]:
+    """A generator that completes reads pictures as large as those that it makes."""
+    if case.has("reshapes", "measurement") and case.has("completes", "generator"):
+        message = f"reads pictures, and measurement {case.kind('measurement')} gives another size"
+        yield case.problem(
+            ("generator", "kind"), message, "use one that makes pictures from a latent (dcgan)"
+        )
+
+
 # The game ---------------------------------------------------------------------------------------
 
 
@@ -156,6 +172,14 @@ def game_is_whole(case: Case) -> Iterator[Problem]:
     if not given and not case.recipe.fidelity:
         message = "nothing would train: there is no adversarial game and no fidelity"
         yield case.problem((), message, "give discriminator and objective, or a fidelity")
+
+
+def game_has_a_gradient(case: Case) -> Iterator[Problem]:
+    """What the discriminator says reaches the generator through the sensor."""
+    if case.recipe.discriminator is not None and case.has("no_gradient", "measurement"):
+        message = f"{case.kind('measurement')} has no gradient: the generator would learn nothing from a game"
+        remedy = "use a sensor with a (surrogate) gradient, or set discriminator: null and objective: null"
+        yield case.problem(("measurement", "kind"), message, remedy)
 
 
 def penalty_fits_the_norm(case: Case) -> Iterator[Problem]:
@@ -216,7 +240,7 @@ def metrics_have_pictures(case: Case) -> Iterator[Problem]:
 def metrics_have_what_they_need(case: Case) -> Iterator[Problem]:
     """No clean picture exists of data that arrive measured; some metrics need to know the holes."""
     role = ("evaluation", "measurement") if case.plan.evaluation else ("measurement",)
-    knows_holes = case.arrives_measured or case.has("observed", *role)
+    knows_holes = case.has("observed", *(("data", "source") if case.arrives_measured else role))
     completes = case.has("completes", "generator")
     for keys, facts in case.listed("metrics"):
         if {"truth", "observed"} & facts and not completes:
@@ -283,7 +307,9 @@ ALL_RULES: tuple[Rule, ...] = (
     data_masks_need_measured_data,
     measured_data_are_measured_alike,
     further_is_possible,
+    completing_needs_pictures,
     game_is_whole,
+    game_has_a_gradient,
     penalty_fits_the_norm,
     clipping_fits_the_norm,
     fidelities_have_what_they_need,

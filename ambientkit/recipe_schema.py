@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from ambientkit.recipe import FidelitySpec, MetricSpec, Recipe, Spec
-from ambientkit.registry import Registered, Registry
+from ambientkit.recipe import FidelitySpec, MetricSpec, Recipe
+from ambientkit.registry import Registered, Registry, Spec
 
 _DEFINITIONS = "#/$defs/"
 
@@ -117,6 +117,9 @@ def _component(entry: Registered, name: str) -> dict[str, Any]:
     inner = {f"{name}.{model}": held for model, held in options.pop("$defs", {}).items()}
     own = _SPECS.get(entry.category, Spec).model_json_schema()["properties"]
     properties = {**own, **options.get("properties", {})}
+    for option, category in entry.component.options.nested.items():
+        properties[option] = _replaced(properties[option], f"{_DEFINITIONS}any.{category}")
+        inner.pop(f"{name}.Spec", None)
     properties["kind"] = {"const": entry.name, "description": entry.component.summary}
     required = ["kind", *options.get("required", ())]
     options |= {"title": entry.name, "description": entry.component.summary}

@@ -9,7 +9,7 @@ from typing import TypeAlias, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ambientkit import Generator, Measured
+from ambientkit import Context, Generator, Measured
 from ambientkit.errors import PluginError
 from ambientkit.interfaces import Shape
 
@@ -68,6 +68,23 @@ class CompletionNetwork(nn.Module, Generator):
     @property
     def _name(self) -> str:
         return type(self).__name__.lower()
+
+
+def channels_of(context: Context, name: str) -> tuple[int, int]:
+    """Channels of what `name` reads, a measurement as large as the picture, and of what it makes.
+
+    Raises PluginError where the shapes are not known, or the measurement is no such picture.
+    """
+    shape = context.image_shape
+    if shape is None:
+        raise PluginError(f"{name}: the pictures' shape is not known; build it with image_shape=(C, H, W)")
+    measured = context.measured_shape or shape
+    if len(measured) != 3 or measured[1:] != shape[1:]:
+        raise PluginError(
+            f"{name} reads measurements as large as the pictures {shape}, and these are {measured}; "
+            "use a generator that makes pictures from a latent"
+        )
+    return measured[0], shape[0]
 
 
 def initialised(convolution: C, gain: float) -> C:

@@ -77,7 +77,7 @@ class ArrivedOptions(Options):
     """Changes the fingerprint."""
 
     def facts(self):
-        return frozenset({"measured"})
+        return frozenset({"measured", "observed"})
 
 
 class Arrived(Dataset):

@@ -114,13 +114,16 @@ NORM = {"norm": (Literal["none", "batch"], "none"), "width": (int, 8)}
 TABLE: dict[str, dict[str, type[Options]]] = {
     "dataset": {
         "faces": options("Faces", {"clean"}, count=(int, 64)),
-        "holes": options("Holes", {"measured"}),
+        "holes": options("Holes", {"measured", "observed"}),
+        "sums": options("Sums", {"measured"}),
         "plain": options("Plain", None),
     },
     "measurement": {
         "block": BlockOptions,
         "keep": options("Keep", {"exact", "observed"}, size=(int, 4), keep=(int, 1)),
         "noise": options("Noise", {"random"}),
+        "projection": options("Projection", {"random", "reshapes"}),
+        "threshold": options("Threshold", {"no_gradient"}),
         "dim": options("Dim", {"exact", "random"}),
         "from_data": options("FromData", {"exact", "observed", "random", "needs_data_masks"}),
         "undeclared": options("UndeclaredOptions", None),

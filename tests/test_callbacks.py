@@ -8,7 +8,7 @@ import pluggy
 import pytest
 import torch
 from ambientkit_plugins.callbacks import register_callbacks
-from ambientkit_plugins.callbacks.grid import columns, grid
+from ambientkit_plugins.callbacks.grid import as_picture, columns, grid
 from PIL import Image
 
 from ambientkit import Context, Evaluated
@@ -104,7 +104,21 @@ def test_columns_show_what_is_there():
     assert len(columns(samples(2, truth=False))) == 3
     same = torch.zeros(2, 3, 8, 6)
     assert len(columns(Evaluated(same, None, same, same))) == 2
-    assert len(columns(Evaluated(torch.zeros(2, 9), None, same, same))) == 1
+
+
+def test_measurements_that_are_no_pictures_are_shown_as_strips():
+    made = torch.zeros(2, 3, 8, 6)
+    angles = torch.zeros(2, 1, 2, 12).index_fill(3, torch.tensor([0]), 5.0)
+    angles[:, :, 1] = angles[:, :, 1].flip(-1)
+    strip, _ = columns(Evaluated(angles, None, made, made))
+    assert strip.shape == (2, 1, 8, 6)
+    assert strip[0, 0].tolist() == [[1.0] + [-1.0] * 5] * 4 + [[-1.0] * 5 + [1.0]] * 4
+    vector, _ = columns(Evaluated(torch.arange(12.0).expand(2, 12), None, made, made))
+    assert vector[0, 0, 0].tolist() == pytest.approx([-1, -0.6, -0.2, 0.2, 0.6, 1], abs=1e-6)
+    assert as_picture(torch.zeros(2, 5), (8, 6)).isfinite().all()  # a measurement without contrast
+    small = torch.rand(2, 3, 4, 3)  # of another size: rows of all channels
+    assert as_picture(small, (8, 6)).shape == (2, 1, 8, 6)
+    assert grid(columns(Evaluated(angles, None, made, made))).shape[0] == 3
 
 
 @pytest.mark.parametrize(("channels", "shown"), [(1, 1), (3, 3), (5, 1)])

@@ -270,7 +270,7 @@ def test_options_that_cannot_work_are_complained_about(options, field):
 
 
 def test_it_declares_measured_pictures():
-    assert IncompleteOptions(source="a.npz").facts() == {"measured"}
+    assert IncompleteOptions(source="a.npz").facts() == {"measured", "observed"}
 
 
 def test_faces_that_are_really_incomplete():

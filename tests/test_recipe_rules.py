@@ -116,6 +116,21 @@ PAIRS = {
         "measurement.kind: always measures alike, but the holes of data set 'holes' differ: fakes would be "
         "told apart; use masks_of_data, or the law of the holes",
     ),
+    "measured data without the masks that the sensor speaks of": (
+        changed(data=data(source={"kind": "sums"}), measurement={"kind": "keep"}, composite=False),
+        "measurement.kind: the sensor says which pixels are observed, and the data do not: fakes would be "
+        "told apart; use a sensor that is like the instrument",
+    ),
+    "a generator that completes what is no picture": (
+        changed(measurement={"kind": "projection"}, composite=False),
+        "generator.kind: reads pictures, and measurement 'projection' gives another size; "
+        "use one that makes pictures from a latent (dcgan)",
+    ),
+    "a game without a gradient": (
+        changed(measurement={"kind": "threshold"}, composite=False),
+        "measurement.kind: 'threshold' has no gradient: the generator would learn nothing from a game; "
+        "use a sensor with a (surrogate) gradient, or set discriminator: null and objective: null",
+    ),
     "the same metric twice": (
         changed(metrics=[{"kind": "seam"}, {"kind": "seam"}]),
         "metrics.1: metric 'seam' is listed twice; leave one out",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -41,10 +42,8 @@ def save_grid(samples: Evaluated, path: Path) -> None:
 
 
 def columns(samples: Evaluated) -> list[Tensor]:
-    """The kinds of pictures to show, (n, C, H, W) each; a measurement that is no such picture is left out."""
-    shown = [samples.made]
-    if samples.y.shape == samples.made.shape:
-        shown.insert(0, samples.y)
+    """The kinds of pictures to show, (n, C, H, W) each, the measurement first."""
+    shown = [as_picture(samples.y, samples.made.shape[-2:]), samples.made]
     if not torch.equal(samples.made, samples.completed):
         shown.append(samples.completed)
     if samples.truth is not None:
@@ -52,9 +51,25 @@ def columns(samples: Evaluated) -> list[Tensor]:
     return shown
 
 
+def as_picture(y: Tensor, size: Sequence[int]) -> Tensor:
+    """A measurement as a picture (n, C, H, W) of `size`; what is as large already stays as it is.
+
+    Of other measurements the last axis lies across and all axes between are rows, so a projection is a
+    strip; each is stretched to the size and to [-1, 1].
+    """
+    if y.dim() == 4 and y.shape[-2:] == tuple(size):
+        return y
+    rows = y.flatten(1, -2) if y.dim() > 2 else y.unsqueeze(1)
+    strip = functional.interpolate(rows.float().unsqueeze(1), size=tuple(size), mode="area")
+    low, high = strip.amin((1, 2, 3), keepdim=True), strip.amax((1, 2, 3), keepdim=True)
+    return (strip - low) / (high - low).clamp(min=torch.finfo(strip.dtype).tiny) * 2 - 1
+
+
 def grid(kinds: list[Tensor]) -> Tensor:
     """uint8 (1 or 3, rows, columns): pictures side by side, a row for each, with grey between them."""
-    rows = torch.stack([_showable(kind) for kind in kinds], dim=1)  # (n, kinds, C, H, W)
+    shown = [_showable(kind) for kind in kinds]
+    most = max(kind.shape[1] for kind in shown)  # grey strips beside pictures in colour
+    rows = torch.stack([kind.expand(-1, most, -1, -1) for kind in shown], dim=1)  # (n, kinds, C, H, W)
     framed = functional.pad(rows, (GAP, 0, GAP, 0), value=0.0)
     n, kinds_count, channels, height, width = framed.shape
     sheet = framed.permute(2, 0, 3, 1, 4).reshape(channels, n * height, kinds_count * width)

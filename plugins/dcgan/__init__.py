@@ -9,7 +9,7 @@ from ambientkit import Component, Context, hookimpl
 from ambientkit.errors import PluginError
 from ambientkit.interfaces import Shape
 
-from .options import DiscriminatorOptions, GeneratorOptions
+from .options import SMALLEST, DiscriminatorOptions, GeneratorOptions
 
 if TYPE_CHECKING:
     from .networks import DcganDiscriminator, DcganGenerator
@@ -50,6 +50,9 @@ def _generator(options: GeneratorOptions, context: Context) -> DcganGenerator:
 def _picture_shape(shape: Shape | None) -> Shape:
     if shape is None:
         raise PluginError("dcgan: the pictures' shape is not known; build it with image_shape=(C, H, W)")
-    if len(shape) != 3:
-        raise PluginError(f"dcgan works on pictures (C, H, W), not on {shape}; use another network")
+    if len(shape) != 3 or min(shape[1:]) < SMALLEST:
+        raise PluginError(
+            f"dcgan works on pictures (C, H, W) of {SMALLEST}x{SMALLEST} and more, not on {shape}; "
+            "of other measurements, use the discriminator mlp"
+        )
     return shape

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from ambientkit import Component, Context, hookimpl
-from ambientkit.errors import PluginError
 
 from ..completing_options import CompletingOptions
 
@@ -40,12 +39,13 @@ def register_generators() -> Iterable[Component]:
 
 
 def _glcic(options: GlcicOptions, context: Context) -> Glcic:
+    from ..completing import channels_of
     from .network import Glcic
 
-    if context.image_shape is None:
-        raise PluginError("glcic: the pictures' shape is not known; build it with image_shape=(C, H, W)")
+    channels_in, channels = channels_of(context, "glcic")
     return Glcic(
-        context.image_shape[0],
+        channels,
+        channels_in=channels_in,
         width=options.width,
         dilations=options.dilations,
         norm=options.norm,

@@ -61,8 +61,9 @@ class Glcic(CompletionNetwork):
         norm: str = "batch",
         mask_channel: bool = True,
         latent_channels: int = 0,
+        channels_in: int | None = None,
     ) -> None:
-        channels_in = channels + mask_channel + latent_channels
+        channels_in = (channels_in or channels) + mask_channel + latent_channels
         layers = nn.Sequential(*_layers(channels_in, channels, width, dilations, norm))
         super().__init__(layers, mask_channel=mask_channel, latent_channels=latent_channels)
 

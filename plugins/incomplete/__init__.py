@@ -51,7 +51,7 @@ class IncompleteOptions(Options):
 
     def facts(self) -> frozenset[str]:
         """Measured pictures."""
-        return frozenset({"measured"})
+        return frozenset({"measured", "observed"})
 
     def complaints(self, context: Context) -> Iterator[Complaint]:
         """Mask sources that are missing, too many or impossible, and options without effect."""

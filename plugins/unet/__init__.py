@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from ambientkit import Component, Context, hookimpl
-from ambientkit.errors import PluginError
 
 from ..completing_options import CompletingOptions
 
@@ -41,12 +40,13 @@ def register_generators() -> Iterable[Component]:
 
 
 def _unet(options: UNetOptions, context: Context) -> UNet:
+    from ..completing import channels_of
     from .network import UNet
 
-    if context.image_shape is None:
-        raise PluginError("unet: the pictures' shape is not known; build it with image_shape=(C, H, W)")
+    channels_in, channels = channels_of(context, "unet")
     return UNet(
-        context.image_shape[0],
+        channels,
+        channels_in=channels_in,
         width=options.width,
         depth=options.depth,
         norm=options.norm,

@@ -28,8 +28,9 @@ class UNet(CompletionNetwork):
         norm: str = "group",
         mask_channel: bool = True,
         latent_channels: int = 0,
+        channels_in: int | None = None,
     ) -> None:
-        channels_in = channels + mask_channel + latent_channels
+        channels_in = (channels_in or channels) + mask_channel + latent_channels
         widths = [width * min(2**level, WIDEST) for level in range(depth + 1)]
         first = _block(channels_in, width, norm)
         last = initialised(nn.Conv2d(width, channels, 3, padding=1), gain=1.0)
