@@ -6,9 +6,9 @@ Imports no torch, so that listings, validation and help stay fast.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -27,6 +27,17 @@ CATEGORIES = (
     "metric",
     "callback",
 )
+Verdict: TypeAlias = Literal["identified", "lower-order marginals only", "not identified", "unknown"]
+
+
+class Spec(BaseModel):
+    """A component by its `kind`, with its options beside it (checked against the component)."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+    own_keys: ClassVar[frozenset[str]] = frozenset({"kind"})
+
+    kind: str
+    """Name of the component: bare for a built-in, `namespace/kind` for a plugin's."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +53,12 @@ class Complaint:
 class Options(BaseModel):
     """Base of every component's options: frozen, no unknown keys, every field described.
 
-    The docstring's first line is the component's summary in listings.
+    The docstring's first line is the component's summary in listings. `nested` names the options that
+    are lists of other components (`tuple[Spec, ...]`), with their category; `build` finds them in
+    `Context.nested`, ready to be built.
     """
 
+    nested: ClassVar[Mapping[str, str]] = {}
     model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
@@ -68,9 +82,21 @@ class Options(BaseModel):
         """
         return None
 
+    def joint_facts(self, nested: Mapping[str, Sequence[frozenset[str] | None]]) -> frozenset[str] | None:
+        """`facts()` of a component that has others, given theirs by option."""
+        return self.facts()
+
     def complaints(self, context: Context) -> Iterable[Complaint]:
         """What cannot work with these options in `context`; checked before anything is built."""
         return ()
+
+    def identifiability(self, context: Context) -> tuple[Verdict, str] | None:
+        """Of a sensor: whether its measurements determine the law of the pictures, with the proof or its place.
+
+        `context.image_shape` is known. None: nothing is proven of these options; `ambientkit inspect`
+        then goes by draws of the masks.
+        """
+        return None
 
 
 @dataclass(frozen=True)
