@@ -82,9 +82,10 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def shipped() -> dict[str, Path]:
-    """The recipes that come with ambientkit, by name."""
+    """The recipes that come with ambientkit, by name; those of a folder are called `folder/name`."""
     folder = Path(str(resources.files("ambientkit_recipes")))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    found = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("*/*.yaml"))]
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in found}
 
 
 def _find(name: str, folder: Path, place: Place, keys: Keys) -> Path:

@@ -80,7 +80,9 @@ def recipes() -> str:
 def shipped() -> dict[str, Path]:
     """The recipes of this checkout, by name."""
     assert recipe_file.shipped()["quickstart"].read_text() == (ROOT / "recipes/quickstart.yaml").read_text()
-    return {path.stem: path for path in sorted((ROOT / "recipes").glob("*.yaml"))}
+    folder = ROOT / "recipes"
+    found = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("*/*.yaml"))]
+    return {path.relative_to(folder).with_suffix("").as_posix(): path for path in found}
 
 
 def _title(path: Path) -> str:
