@@ -181,6 +181,9 @@ def test_celeba_from_a_plain_folder(tmp_path, place):
     assert (middle - torch.arange(54, 163)).abs().max() <= 2  # the central rows
     assert build("celeba", (64, 64), root=tmp_path).images([1]).shape == (1, 3, 64, 64)
     assert build("celeba", root=tmp_path, crop=1.0).image_shape == (3, 218, 178)
+    square = build("celeba", root=tmp_path, crop=(108, 106))
+    assert square.image_shape == (3, 108, 106)
+    assert (square.images([0])[0, 0, :, 40].float() - torch.arange(55, 163)).abs().max() <= 2
 
 
 def test_missing_celeba_says_where_to_get_it(tmp_path):

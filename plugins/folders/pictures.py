@@ -26,24 +26,29 @@ Box = tuple[int, int, int, int]
 class Framing:
     """What is cut out of a picture, and what becomes of it.
 
-    First the central `fraction` of the height and of the width, of that the largest central square
+    First the central `fraction` of the height and of the width, or as many pixels (H, W), of that the largest central square
     (`square`), the largest central part of the shape of `size` (`center`) or all (`none`); that is
     resized to `size` (H, W), or left as it is where that is None.
     """
 
     crop: Literal["none", "square", "center"] = "none"
-    fraction: float = 1.0
+    fraction: float | Size = 1.0
     size: Size | None = None
     channels: Literal[1, 3] = 3
 
     def cut(self, height: int, width: int) -> Size:
         """(H, W) of the part that is cut out of a picture of this size."""
-        tall, wide = max(1, round(height * self.fraction)), max(1, round(width * self.fraction))
+        tall, wide = self._central(height, width)
         if self.crop == "none" or (self.crop == "center" and self.size is None):
             return tall, wide
         shape = (1, 1) if self.crop == "square" or self.size is None else self.size
         scale = min(tall / shape[0], wide / shape[1])
         return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+    def _central(self, height: int, width: int) -> Size:
+        if isinstance(self.fraction, tuple):
+            return min(height, self.fraction[0]), min(width, self.fraction[1])
+        return max(1, round(height * self.fraction)), max(1, round(width * self.fraction))
 
     def box(self, height: int, width: int) -> Box:
         """The central part as PIL has it: left, top, right, bottom."""

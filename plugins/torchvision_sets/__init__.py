@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from ambientkit import Dataset
 
 AMBIENTKIT_HOOK_API = 1
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Rows = Annotated[int, Field(ge=1, le=218)]
+Columns = Annotated[int, Field(ge=1, le=178)]
 
 
 class _LocalOptions(Options):
@@ -42,9 +46,10 @@ class CelebaOptions(_LocalOptions):
     `root` is the folder `img_align_celeba`, or one that holds it, or holds `celeba/img_align_celeba`.
     """
 
-    crop: float = Field(0.5, gt=0, le=1)
+    crop: Share | tuple[Rows, Columns] = 0.5
     """Share of the height and of the width, about the centre, that is kept: 0.5 is 109 x 89 of the
-    218 x 178 pixels. Without data.image_size that is the pictures' size."""
+    218 x 178 pixels; or [height, width] in pixels, [108, 108] in AmbientGAN. Without data.image_size that
+    is the pictures' size."""
 
 
 class MnistOptions(_SplitOptions):

@@ -13,7 +13,9 @@ from .arrays import fetch
 PLACES = (".", "img_align_celeba", "celeba/img_align_celeba", "img_align_celeba/img_align_celeba")
 
 
-def open_celeba(root: Path, crop: float, size: tuple[int, int] | None, download: bool) -> PictureFiles:
+def open_celeba(
+    root: Path, crop: float | tuple[int, int], size: tuple[int, int] | None, download: bool
+) -> PictureFiles:
     """The faces below `root`. Raises DataError that says where to get them when they are missing."""
     folder = _folder(root)
     if folder is None and download:
