@@ -216,7 +216,10 @@ class Dataset(Protocol):
         raise TypeError(f"{type(self).__name__} has no clean images")
 
     def measured(self, indices: Sequence[int]) -> Measured:
-        """Samples as the instrument delivered them; `y` is uint8 or float32 in [-1, 1]."""
+        """Samples as the instrument delivered them, with what it observed and reported.
+
+        `y` (n, ...) is uint8 (0..255 are -1..1), or float32 in the units of the recipe's sensor.
+        """
         raise TypeError(f"{type(self).__name__} does not arrive measured")
 
 

@@ -5,14 +5,18 @@ Each stands between two marks, `<!-- made by tests/docs_tables.py: NAME -->` and
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from ambientkit import Engine, recipe, recipe_file
+from ambientkit import Engine, interfaces, recipe, recipe_file
 from ambientkit.cli_tables import option_rows
+from ambientkit.hookspecs import Lifecycle, Registration
+from ambientkit.registry import CATEGORIES, Registered
 
 ROOT = Path(__file__).parents[1]
 MARKED = re.compile(r"(<!-- made by tests/docs_tables\.py: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -91,16 +95,96 @@ def _title(path: Path) -> str:
     return " ".join(lines[start : lines.index("", start)])
 
 
+# Hooks and contracts ----------------------------------------------------------------------------
+
+
+def hooks() -> str:
+    """Every hook with its arguments and what its specification says."""
+    return "\n".join(_hooks(group, title) for group, title in HOOKS.items())
+
+
+HOOKS: dict[type, str] = {Registration: "Registration hooks", Lifecycle: "Lifecycle hooks"}
+
+
+def _hooks(group: type, title: str) -> str:
+    parts = [f"\n## {title}\n", _prose(inspect.getdoc(group))]
+    for name, hook in vars(group).items():
+        if inspect.isfunction(hook):
+            arguments = ", ".join(list(inspect.signature(hook).parameters)[1:])
+            parts.append(f"\n### {name}({arguments})\n\n{_prose(inspect.getdoc(hook))}")
+    return "\n".join(parts) + "\n"
+
+
+def _prose(doc: str | None) -> str:
+    """A docstring as Markdown: what is indented is a drawing."""
+    lines = (doc or "").splitlines()
+    drawn = [bool(re.match(r" {4}\S| {10,}\S", line)) for line in lines]
+    made: list[str] = []
+    for number, line in enumerate(lines):
+        before = number and drawn[number - 1]
+        if drawn[number] and not before:
+            made.append("```")
+        if before and not drawn[number]:
+            made.append("```")
+        made.append(line[4:] if drawn[number] else line)
+    return "\n".join([*made, "```"] if lines and drawn[-1] else made)
+
+
+def contract(category: str) -> str:
+    """The members of a contract, with signatures, defaults and what they promise."""
+    found = getattr(interfaces, category.capitalize())
+    parts = [f"\n{_prose(inspect.getdoc(found))}\n"]
+    values = [
+        (f"`{name}`", f"`{kind}`", f"`{getattr(found, name)!r}`" if hasattr(found, name) else "must be there")
+        for name, kind in found.__annotations__.items()
+    ]
+    if values:
+        parts.append(table(("member", "type", "default"), values))
+    for name, method in vars(found).items():
+        if inspect.isfunction(method) and (not name.startswith("_") or name == "__len__") and method.__doc__:
+            parts.append(_method(name, method))
+    return "\n".join(parts) + "\n"
+
+
+def _method(name: str, method: Callable[..., object]) -> str:
+    signature = inspect.signature(method)
+    shown = ", ".join(str(parameter) for parameter in list(signature.parameters.values())[1:])
+    must = "must be there" if getattr(method, "__isabstractmethod__", False) else "has a default"
+    head = f"#### {name}\n\n`{name}({shown}) -> {signature.return_annotation}`, {must}.".replace("'", "")
+    return f"{head}\n\n{_prose(inspect.getdoc(method))}\n"
+
+
+def kinds(category: str) -> str:
+    """Every built-in of a category with its options."""
+    found = [entry for entry in Engine(discover=False).plugins.registry if entry.category == category]
+    return "\n" + "\n".join(map(_kind, found)) + "\n"
+
+
+def _kind(entry: Registered) -> str:
+    options = entry.component.options
+    text = f"### {entry.name}\n\n{inspect.cleandoc(options.__doc__ or '')}\n"
+    return f"{text}\n{_keys(options)}" if options.model_fields else text
+
+
 MAKERS: dict[str, Callable[[], str]] = {
     "recipe-keys": recipe_keys,
     "components": components,
     "recipes": recipes,
+    "hooks": hooks,
+    **{
+        f"contract-{category}": partial(contract, category)
+        for category in CATEGORIES
+        if category != "callback"
+    },
+    **{f"kinds-{category}": partial(kinds, category) for category in CATEGORIES},
 }
 
 
 def pages() -> list[Path]:
     """README, CONTRIBUTING and all pages of docs/."""
-    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    docs = ROOT / "docs"
+    found = [*sorted(docs.glob("*.md")), *sorted(docs.glob("kinds/*.md"))]
+    return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *found]
 
 
 def made_anew(text: str) -> str:

@@ -26,9 +26,9 @@ Box = tuple[int, int, int, int]
 class Framing:
     """What is cut out of a picture, and what becomes of it.
 
-    First the central `fraction` of the height and of the width, or as many pixels (H, W), of that the largest central square
-    (`square`), the largest central part of the shape of `size` (`center`) or all (`none`); that is
-    resized to `size` (H, W), or left as it is where that is None.
+    First the central `fraction` of the height and of the width, or as many pixels (H, W); of that the
+    largest central square (`square`), the largest central part of the shape of `size` (`center`) or all
+    (`none`); that is resized to `size` (H, W), or left as it is where that is None.
     """
 
     crop: Literal["none", "square", "center"] = "none"
