@@ -197,17 +197,19 @@ _UNDECLARED = {"dataset": frozenset({"clean"}), "generator": frozenset({"complet
 
 def _facts(choice: Choice, context: Context) -> frozenset[str]:
     """What the component declares; a sensor that declares nothing is built and looked at."""
-    facts = choice.facts()
+    nested = {name: [_facts(part, context) for part in parts] for name, parts in choice.nested.items()}
+    facts = choice.options.joint_facts(nested)
     if facts is not None:
         return facts
     category = choice.registered.category
     if category != "measurement":
         return _UNDECLARED.get(category, frozenset())
-    return _facts_of_sensor(choice.build(context))
+    return _facts_of_sensor(choice.build(context), context.image_size)
 
 
-def _facts_of_sensor(sensor: Measurement) -> frozenset[str]:
+def _facts_of_sensor(sensor: Measurement, size: tuple[int, int] | None) -> frozenset[str]:
     has = {
+        "reshapes": size is not None and tuple(sensor.measured_shape((3, *size))[-2:]) != size,
         "exact": sensor.exact,
         "flip": "flip" in sensor.symmetric,
         "observed": getattr(type(sensor), "observed", None) not in (None, Measurement.observed),

@@ -91,7 +91,7 @@ class Options(BaseModel):
         return ()
 
     def identifiability(self, context: Context) -> tuple[Verdict, str] | None:
-        """Of a sensor: whether its measurements determine the law of the pictures, with the proof or its place.
+        """Of a sensor: whether its measurements determine the law of the pictures, and why.
 
         `context.image_shape` is known. None: nothing is proven of these options; `ambientkit inspect`
         then goes by draws of the masks.

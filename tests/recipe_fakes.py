@@ -106,6 +106,9 @@ class Undeclared:
 
     random, exact, symmetric = True, True, frozenset({"flip"})
 
+    def measured_shape(self, image_shape):
+        return image_shape
+
     def observed(self, theta, image_shape):
         return None
 

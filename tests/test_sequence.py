@@ -189,6 +189,36 @@ def test_facts_of_a_sequence_are_those_of_its_parts(engine):
     assert options.joint_facts({"sensors": [block, None]}) is None
 
 
+class Undeclared(Options):
+    """A sensor that declares nothing."""
+
+
+class Halves:
+    """A plugin whose options say no facts."""
+
+    AMBIENTKIT_HOOK_API = 1
+    namespace = "tests"
+
+    @hookimpl
+    def register_measurements(self):
+        yield Component("halve", Undeclared, lambda options, context: Halve())
+        yield Component("gain", Undeclared, lambda options, context: Gain())
+
+
+def test_parts_that_declare_nothing_are_looked_at_one_by_one(tiny):
+    engine = Engine(plugins=[Halves()], discover=False)
+
+    def facts(*kinds):
+        recipe = tiny(discriminator={"mask_channel": False}, generator={"mask_channel": False})
+        recipe |= {"composite": False, "metrics": [], "generator": {"kind": "dcgan", "width": 4}}
+        plan = engine.load(recipe | {"measurement": sequence(*({"kind": kind} for kind in kinds))})
+        return {fact.partition(":")[2] for fact in plan.facts if fact.startswith("measurement:")}
+
+    assert facts("tests/gain") == {"random", "pixelwise", "flip"}
+    assert facts("tests/gain", "tests/halve") == {"random", "reshapes"}
+    assert facts("tests/gain", "identity") == {"random", "pixelwise", "flip", "observed"}
+
+
 def test_the_api_builds_sequences_too(engine):
     sensors = [BLOCK, sequence({"kind": "identity"})]
     context = Context(image_shape=SHAPE)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
 
 from pydantic import Field
 
 from ambientkit import Complaint, Context, Options
+from ambientkit.registry import Verdict
 
-Pixels = Annotated[int, Field(ge=1)]
-Fill = Annotated[float, Field(ge=-1, le=1)]
+from ..sizes import Fill, Pixels, size_in
 
 
 class IdentityOptions(Options):
@@ -19,6 +18,10 @@ class IdentityOptions(Options):
     def facts(self) -> frozenset[str]:
         """Exact, and every pixel is observed."""
         return frozenset({"exact", "observed", "pixelwise", "flip"})
+
+    def identifiability(self, context: Context) -> tuple[Verdict, str]:
+        """Trivially."""
+        return "identified", "y is the picture"
 
 
 class _WindowOptions(Options):
@@ -75,9 +78,29 @@ class BlockPatchOptions(_WindowOptions):
                 warning=True,
             )
 
+    def identifiability(self, context: Context) -> tuple[Verdict, str] | None:
+        """By counting: how few pixels hit every block."""
+        picture = size_in(context)
+        return None if picture is None else law_under_blocks(picture, self.height_width)
+
 
 class KeepPatchOptions(_WindowOptions):
     """Hides all but one window, anywhere in the picture (AmbientGAN's keep-patch)."""
+
+    def identifiability(self, context: Context) -> tuple[Verdict, str] | None:
+        """Opposite corners are in no window, unless it is the picture."""
+        picture = size_in(context)
+        if picture is None:
+            return None
+        if self.height_width == picture:
+            return "identified", "the window is the picture"
+        last = (picture[0] - 1, picture[1] - 1)
+        tall, wide = self.height_width
+        reason = (
+            f"pixels that are {tall} or more rows or {wide} or more columns apart are never in one window, "
+            f"such as (0, 0) and {last}"
+        )
+        return "not identified", reason
 
     def _of_a_window_that_fits(self, picture: tuple[int, int]) -> Iterator[Complaint]:
         if self.height_width == picture:
@@ -86,7 +109,10 @@ class KeepPatchOptions(_WindowOptions):
 
 
 class MasksOfDataOptions(Options):
-    """Hides what another picture of the data had hidden: holes drawn from those the data came with."""
+    """Hides what another picture of the data had hidden: holes drawn from those the data came with.
+
+    For data that arrive measured. `mask_from_data` draws holes from a folder of mask pictures instead.
+    """
 
     fill: Fill = 1.0
     """Value of hidden pixels, in [-1, 1]; use the data's own."""
@@ -96,8 +122,35 @@ class MasksOfDataOptions(Options):
         return frozenset({"exact", "observed", "pixelwise", "random", "needs_data_masks"})
 
 
-def size_in(context: Context) -> tuple[int, int] | None:
-    """(H, W) of the pictures, None where it is not known yet."""
-    if context.image_shape is not None:
-        return context.image_shape[-2], context.image_shape[-1]
-    return context.image_size
+def law_under_blocks(picture: tuple[int, int], block: tuple[int, int]) -> tuple[Verdict, str]:
+    """What pictures (H, W) are known by where a block (h, w) is hidden at any place, several or not.
+
+    The fewest pixels that hit every block are floor(H / h) x floor(W / w), those in every h-th row and
+    every w-th column: so many blocks lie beside each other and need a pixel each, and these hit all.
+    Fewer pixels than that are all seen at times, so their joint law is determined.
+    """
+    (height, width), (tall, wide) = picture, block
+    rows, columns = range(tall - 1, height, tall), range(wide - 1, width, wide)
+    count = len(rows) * len(columns)
+    if count == 1:
+        middle = (2 * tall - height) * (2 * wide - width)
+        return (
+            "not identified",
+            f"{middle} pixels in the middle are never observed, such as {(rows[0], columns[0])}",
+        )
+    where = f"rows {_few(rows)} x columns {_few(columns)}"
+    if count == 2:
+        return "not identified", f"two pixels are never observed together: {where}"
+    reason = (
+        f"the {count} pixels of {where} hit every block, so they are never all seen at once: bits of even "
+        "parity there and independent bits give the same measurements; "
+        f"any {count - 1} pixels are all seen at times"
+    )
+    return "lower-order marginals only", reason
+
+
+def _few(places: range) -> str:
+    """{27, 55}, or {7, 15, ..., 63}."""
+    if len(places) <= 3:
+        return "{" + ", ".join(map(str, places)) + "}"
+    return f"{{{places[0]}, {places[1]}, ..., {places[-1]}}}"

@@ -63,13 +63,13 @@ class Windows(MaskingMeasurement):
     def inside(self, theta: Theta, image_shape: Shape) -> Tensor:
         """Bool (n, 1, H, W), True in any of a picture's windows."""
         top, left = theta["corner"].unsqueeze(-1).unbind(-2)  # (n, count, 1) each
-        rows = _between(top, self.size[0], image_shape[-2])
-        columns = _between(left, self.size[1], image_shape[-1])
+        rows = between(top, self.size[0], image_shape[-2])
+        columns = between(left, self.size[1], image_shape[-1])
         return (rows.unsqueeze(-1) & columns.unsqueeze(-2)).any(1, keepdim=True)
 
 
-def _between(start: Tensor, length: int, side: int) -> Tensor:
-    """Bool (n, count, side), True at start..start+length-1."""
+def between(start: Tensor, length: Tensor | int, side: int) -> Tensor:
+    """Bool (..., side), True at start..start+length-1; start and length (..., 1)."""
     place = torch.arange(side, device=start.device)
     return (place >= start) & (place < start + length)
 
@@ -91,7 +91,10 @@ class KeepPatch(Windows):
 
 
 class MasksOfData(MaskingMeasurement):
-    """Holes drawn uniformly from `hidden`, bool (N, 1, H, W), independently of the picture."""
+    """Holes drawn uniformly from `hidden`, bool (N, 1, H, W), independently of the picture.
+
+    The masks are those that the data came with; `mask_from_data` draws from a folder of mask pictures.
+    """
 
     def __init__(self, hidden: Tensor, fill: float = 1.0) -> None:
         self.hidden = hidden

@@ -1,0 +1,62 @@
+"""Options of holes from a folder of mask pictures, and what cannot work with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from ambientkit import Complaint, Context, Options
+
+from ..sizes import Fill
+
+
+class MaskFromDataOptions(Options):
+    """Hides holes drawn from a folder of mask pictures, whatever the picture.
+
+    Each picture gets one of the masks, all as likely. Masks are black and white; those with much grey, and
+    those that hide everything, are refused by name. To draw from the holes with which the data themselves
+    arrived, use `masks_of_data`.
+    """
+
+    folder: Path
+    """The folder, searched with its sub-folders, of mask pictures (png, jpg and the like). Which mask is
+    drawn depends on the sorted file names, so adding a file changes the draws."""
+    hidden: Literal["white", "black"] = "white"
+    """What the masks show where pixels are hidden."""
+    resize: bool = True
+    """Masks of another size are resized to the pictures' by the nearest pixel (holes stay black and white; a
+    mask of another shape is stretched). false: they are refused."""
+    mirror: bool = False
+    """Mirror each drawn mask left to right with probability 1/2, which makes the holes' law symmetric."""
+    fill: Fill = 1.0
+    """Value of hidden pixels, in [-1, 1]: 1 is white, -1 black."""
+
+    def facts(self) -> frozenset[str]:
+        """Exact; mirroring keeps the law only where masks are mirrored too; one mask is not random."""
+        said = {"flip": self.mirror, "random": self.mirror or _several(self.folder.expanduser())}
+        return frozenset({"exact", "observed", "pixelwise"}) | {fact for fact, holds in said.items() if holds}
+
+    def complaints(self, context: Context) -> Iterator[Complaint]:
+        """The folder must be there; its masks are read when the sensor is built."""
+        folder = self.folder.expanduser()
+        if not folder.is_dir():
+            message = f"{folder.absolute()}: there is no such folder"
+            yield Complaint("folder", message, "set `folder` to one with mask pictures")
+        elif "random" not in self.facts():
+            message = (
+                "with one mask the same pixels are hidden in every picture, so nothing can be learnt there"
+            )
+            yield Complaint("folder", message, "add masks, or set mirror: true", warning=True)
+
+
+def _several(folder: Path) -> bool:
+    """Whether there is more than one mask; of a folder that is not there, nothing else is known."""
+    from ..folders.pictures import SUFFIXES
+
+    if not folder.is_dir():
+        return True
+    files = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    shown = (path for path in files if not any(part.startswith(".") for part in path.parts))
+    return len(list(islice(shown, 2))) > 1
