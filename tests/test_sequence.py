@@ -91,6 +91,7 @@ def test_noise_keeps_observed_and_mixing_pixels_ends_it():
     mixed = Chain([BlockPatch((3, 4)), Halve()])
     _, theta, y = measured(mixed)
     assert mixed.observed(theta, SHAPE) is None
+    assert mixed.fill is None
     assert mixed.measured_shape(SHAPE) == tuple(y.shape[1:]) == (3, 10, 4)
     assert Chain([Gain(), Gain()]).observed(measured(Chain([Gain(), Gain()]))[1], SHAPE) is None
 

@@ -108,7 +108,7 @@ class ObservedSquareOptions(Options):
             yield Complaint("size", message, f"use at most {min(picture)}")
         elif smallest == height == width:
             message = "a square as large as the picture hides nothing"
-            yield Complaint("size", message, "use a smaller one, or kind: identity", warning=True)
+            yield Complaint("size", message, "use a smaller one, or kind: identity")
 
     def identifiability(self, context: Context) -> tuple[Verdict, str] | None:
         """Opposite corners are in no window, unless it may be the picture."""

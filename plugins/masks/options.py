@@ -88,12 +88,10 @@ class KeepPatchOptions(_WindowOptions):
     """Hides all but one window, anywhere in the picture (AmbientGAN's keep-patch)."""
 
     def identifiability(self, context: Context) -> tuple[Verdict, str] | None:
-        """Opposite corners are in no window, unless it is the picture."""
+        """Opposite corners are in no window."""
         picture = size_in(context)
         if picture is None:
             return None
-        if self.height_width == picture:
-            return "identified", "the window is the picture"
         last = (picture[0] - 1, picture[1] - 1)
         tall, wide = self.height_width
         reason = (
@@ -105,7 +103,7 @@ class KeepPatchOptions(_WindowOptions):
     def _of_a_window_that_fits(self, picture: tuple[int, int]) -> Iterator[Complaint]:
         if self.height_width == picture:
             message = "a window as large as the picture hides nothing"
-            yield Complaint("size", message, "use a smaller window, or kind: identity", warning=True)
+            yield Complaint("size", message, "use a smaller window, or kind: identity")
 
 
 class MasksOfDataOptions(Options):

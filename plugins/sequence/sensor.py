@@ -74,6 +74,8 @@ class Chain(Measurement):
 
     def _fill(self) -> float | None:
         """The constant of hidden pixels, where all that hide write the same and nothing changes it later."""
+        if not self.pixelwise:  # then nobody can say which pixels are hidden
+            return None
         after_first = self.parts[next((i for i, part in enumerate(self.parts) if part.fill is not None), 0) :]
         fills = {part.fill for part in after_first}
         return fills.pop() if len(fills) == 1 else None
