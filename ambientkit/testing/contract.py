@@ -12,17 +12,19 @@ A check looks at a *case*, the component under test with what is needed to use i
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
 import pluggy
 
 from ambientkit.errors import AmbientkitError
+from ambientkit.registry import did_you_mean
 
 CaseT = TypeVar("CaseT")
 Outcome = Literal["passed", "failed", "skipped"]
+Waivers: TypeAlias = Mapping[str, str]
 
 
 class BrokenPromiseError(AssertionError):
@@ -49,7 +51,7 @@ def require(condition: object, message: str, remedy: str = "") -> None:
         raise BrokenPromiseError(f"{message}; {remedy}" if remedy else message)
 
 
-def not_applicable(reason: str) -> None:
+def not_applicable(reason: str) -> NoReturn:
     """Leave the check: the component makes no such promise."""
     raise NotApplicable(reason)
 
@@ -126,29 +128,57 @@ class Checks(Generic[CaseT]):
     def __iter__(self) -> Iterator[Check[CaseT]]:
         return iter(self.listed)
 
-    def find(self, case: CaseT) -> list[Finding]:
-        """What every check finds."""
-        return [check.find(case) for check in self.listed]
+    def find(self, case: CaseT, waived: Waivers | None = None) -> list[Finding]:
+        """What every check finds. `waived` maps a check's name to why its failure is accepted.
 
-    def require(self, name: str, case: CaseT) -> list[Finding]:
-        """What every check finds. Raises ContractError with all that fail."""
-        findings = self.find(case)
+        A waived failure is skipped with that reason; a waived check that passes fails, so that
+        waivers do not outlive their reason. Raises ValueError for a waiver of no check.
+        """
+        reasons = dict(waived or {})
+        _refuse_unknown(reasons, [check.name for check in self.listed])
+        return [_excused(check.find(case), reasons.get(check.name)) for check in self.listed]
+
+    def require(self, name: str, case: CaseT, waived: Waivers | None = None) -> list[Finding]:
+        """What every check finds. Raises ContractError with all that fail and are not `waived`."""
+        findings = self.find(case, waived)
         if any(finding.outcome == "failed" for finding in findings):
             raise ContractError(name, findings)
         return findings
 
 
-def parametrize_with_checks(cases: Mapping[str, tuple[Checks[Any], Callable[[], Any]]]) -> Any:
+def _refuse_unknown(names: Iterable[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"there are {', '.join(known)}"
+            raise ValueError(f"there is no check {name!r} to waive; {hint}")
+
+
+def _excused(finding: Finding, reason: str | None) -> Finding:
+    """A finding in the light of a waiver."""
+    if reason is None or finding.outcome == "skipped":
+        return finding
+    if finding.outcome == "passed":
+        return Finding(finding.check, "failed", f"it is waived ({reason}), but passes; remove the waiver")
+    return Finding(finding.check, "skipped", f"waived ({reason}): {finding.message}")
+
+
+def parametrize_with_checks(
+    cases: Mapping[str, tuple[Checks[Any], Callable[[], Any]]],
+    waived: Mapping[str, Waivers] | None = None,
+) -> Any:
     """`pytest.mark.parametrize("check", ...)`: one test for every case and each of its checks.
 
     `cases` maps a name to (checks, make): `make()` builds a new case for each test. The test calls
     `check()`, which raises BrokenPromiseError where the promise does not hold; what does not apply is
-    skipped.
+    skipped. `waived` maps a case's name to its waivers, as `Checks.find` has them. Raises ValueError
+    where there is nothing to test or a waiver fits no case or check.
     """
     import pytest
 
+    waivers = waived or {}
+    _refuse_unknown_waivers(cases, waivers)
     params = [
-        pytest.param(_Bound(check, make), id=f"{name}-{check.name}")
+        pytest.param(_Bound(check, make, waivers.get(name, {}).get(check.name)), id=f"{name}-{check.name}")
         for name, (checks, make) in cases.items()
         for check in checks
     ]
@@ -157,17 +187,27 @@ def parametrize_with_checks(cases: Mapping[str, tuple[Checks[Any], Callable[[], 
     return pytest.mark.parametrize("check", params)
 
 
+def _refuse_unknown_waivers(
+    cases: Mapping[str, tuple[Checks[Any], Any]], waivers: Mapping[str, Waivers]
+) -> None:
+    for name, reasons in waivers.items():
+        if name not in cases:
+            raise ValueError(f"waivers are given for {name!r}, which is no case")
+        _refuse_unknown(reasons, [check.name for check in cases[name][0]])
+
+
 @dataclass(frozen=True)
 class _Bound:
     """A check with its case, to be called in a test."""
 
     check: Check[Any]
     make: Callable[[], Any]
+    waiver: str | None = None
 
     def __call__(self) -> None:
         import pytest
 
-        finding = self.check.find(self.make())
+        finding = _excused(self.check.find(self.make()), self.waiver)
         if finding.outcome == "skipped":
             pytest.skip(finding.message)
         if finding.outcome == "failed":

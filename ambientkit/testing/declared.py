@@ -1,0 +1,94 @@
+"""Facts that options declare (`Options.facts`), and what can be seen of them in what is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from ambientkit.errors import PluginError
+from ambientkit.interfaces import Evaluated
+from ambientkit.optim import batch_norms
+from ambientkit.testing.metrics import evaluated
+from ambientkit.testing.networks import uniform
+from ambientkit.testing.trips import make_trip
+
+KNOWN_FACTS: Mapping[str, frozenset[str]] = {
+    "dataset": frozenset({"clean", "measured", "observed"}),
+    "measurement": frozenset(
+        {"exact", "observed", "flip", "random", "pixelwise", "reshapes", "no_gradient", "needs_data_masks"}
+    ),
+    "generator": frozenset({"completes", "latent", "batch_norm"}),
+    "discriminator": frozenset({"batch_norm"}),
+    "objective": frozenset({"gradient_penalty", "clips_weights"}),
+    "fidelity": frozenset({"needs_observed", "needs_further", "needs_exact", "needs_completion"}),
+    "metric": frozenset({"truth", "observed"}),
+    "callback": frozenset(),
+}
+"""The words that `facts` of a category may hold; see `ambientkit.Options.facts`."""
+
+Seen = Iterator[tuple[str, bool]]
+
+
+def seen_facts(category: str, built: Any) -> Seen:
+    """(fact, whether it holds) of all that can be seen of a component; a sensor's are its own contract's."""
+    look = _LOOK.get(category)
+    if look is not None:
+        yield from look(built)
+
+
+def _dataset(built: Any) -> Seen:
+    measured = bool(getattr(built, "arrives_measured", False))
+    yield "measured", measured
+    yield "clean", not measured
+    yield "observed", measured and built.measured([0]).observed is not None
+
+
+def _generator(built: Any) -> Seen:
+    yield "completes", bool(built.completes)
+    yield "latent", built.latent_shape((3, 32, 32)) is not None
+    yield "batch_norm", bool(batch_norms(built))
+
+
+def _discriminator(built: Any) -> Seen:
+    yield "batch_norm", bool(batch_norms(built))
+
+
+def _objective(built: Any) -> Seen:
+    layer = nn.Linear(2, 2)
+    with torch.no_grad():
+        weights = layer.weight.copy_(100 * uniform(2, (2,), "weights")).clone()
+        built.after_discriminator_step(nn.Sequential(layer))
+    yield "clips_weights", not torch.equal(weights, layer.weight)
+
+
+def _fidelity(built: Any) -> Seen:
+    trip = make_trip(4, kind="unsaid")
+    yield "needs_observed", _refuses(lambda: built.terms(trip.record, trip.restore, trip.measure))
+
+
+def _metric(built: Any) -> Seen:
+    pictures = evaluated((3, 32, 32), truth=True)
+    unsaid = Evaluated(pictures.y, None, pictures.made, pictures.completed, pictures.truth)
+    yield "truth", bool(getattr(built, "needs_truth", False))
+    yield "observed", _refuses(lambda: built.per_picture(unsaid))
+
+
+def _refuses(call: Callable[[], object]) -> bool:
+    try:
+        call()
+    except PluginError:
+        return True
+    return False
+
+
+_LOOK: Mapping[str, Callable[[Any], Seen]] = {
+    "dataset": _dataset,
+    "generator": _generator,
+    "discriminator": _discriminator,
+    "objective": _objective,
+    "fidelity": _fidelity,
+    "metric": _metric,
+}
