@@ -9,19 +9,14 @@ from pydantic import Field
 
 from ambientkit import Complaint, Context, Options
 
+from ..sizes import size_in
+
 SMALLEST = 16
 
 
 def halvings(height: int, width: int) -> int:
     """How often a picture is halved until its smaller side is 4 to 7 pixels."""
     return max(0, (min(height, width) // 4).bit_length() - 1)
-
-
-def size_in(context: Context) -> tuple[int, int] | None:
-    """(H, W) of what the network works on, None where it is not known yet."""
-    if context.image_shape is not None:
-        return context.image_shape[-2], context.image_shape[-1]
-    return context.image_size
 
 
 class DiscriminatorOptions(Options):
