@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from ambientkit.cli_inspect import inspect
+from ambientkit.cli_plugins import check_plugin, new_plugin
 from ambientkit.cli_recipes import copy, describe, plugins, schema, show, validate
 from ambientkit.cli_runs import complete, generate, resume, run, runs
 from ambientkit.cli_shell import Shell, examples
@@ -103,5 +105,7 @@ def main(ctx: click.Context, verbose: bool, quiet: bool) -> None:
     ctx.obj = Shell(quiet)
 
 
-for _verb in (run, resume, complete, generate, runs, validate, show, copy, schema, plugins, describe):
+for _verb in (run, resume, complete, generate, runs, inspect, validate, show, copy):
+    main.add_command(_verb)
+for _verb in (schema, plugins, describe, new_plugin, check_plugin):
     main.add_command(_verb)

@@ -24,6 +24,7 @@ from ambientkit.recipe_check import choose as choose_component
 if TYPE_CHECKING:
     from ambientkit.completion import TrainedRun
     from ambientkit.data import Progress
+    from ambientkit.inspection import Inspection
     from ambientkit.machine import Machine
     from ambientkit.trainer import Trainer
 
@@ -91,6 +92,24 @@ class Engine:
         """
         registered = self.plugins.require(category, kind)
         return choose_component(registered, options, self.plugins).build(context or Context())
+
+    def inspect(
+        self,
+        recipe: str | Path | Mapping[str, Any] | Plan,
+        *overrides: str,
+        draws: int = 4096,
+        samples: int = 8,
+        progress: Progress | None = None,
+    ) -> Inspection:
+        """What the sensor does to the data, and whether that determines the law of the pictures.
+
+        `draws` of theta (at least 1) are looked at, and `samples` measurements (at least 1) kept to show.
+        Nothing is trained and nothing is written. Raises RecipeError, InputError, PluginError or DataError.
+        """
+        from ambientkit.data import no_progress
+        from ambientkit.inspection import inspect
+
+        return inspect(self.load(recipe, *overrides), draws, samples, progress or no_progress)
 
     # Runs ----------------------------------------------------------------------------------------
 

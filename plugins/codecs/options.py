@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ambientkit import Complaint, Context, Options
+from ambientkit.registry import Verdict
 
 Quality = Annotated[int, Field(ge=1, le=100)]
 
@@ -23,6 +24,16 @@ class QuantiseOptions(Options):
     def facts(self) -> frozenset[str]:
         """Each pixel alone; random only with dither."""
         return frozenset({"pixelwise", "flip"}) | ({"random"} if self.dither else set())
+
+    def identifiability(self, context: Context) -> tuple[Verdict, str] | None:
+        """Each pixel of y has fewer values than one of an 8-bit picture, so laws of y have fewer freedoms."""
+        if self.levels >= 256:
+            return None
+        return (
+            "not identified",
+            f"a pixel of y has {self.levels} values and one of an 8-bit picture 256, so different laws of a "
+            "pixel give the same law of y",
+        )
 
 
 class JpegOptions(Options):
@@ -52,3 +63,11 @@ class JpegOptions(Options):
         if channels not in (1, 3):
             message = f"JPEG takes pictures of 1 or 3 channels, not {channels}"
             yield Complaint("", message, "use grey or RGB pictures, or kind: quantise")
+
+    def identifiability(self, context: Context) -> tuple[Verdict, str]:
+        """One pixel that is a level off moves each coefficient by 1/4 at most, which is rounded away."""
+        return (
+            "not identified",
+            "coefficients are rounded at every quality: a flat picture and one with a single pixel a level "
+            "off have the same y",
+        )

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ambientkit import Complaint, Context, Options
+from ambientkit.registry import Verdict
 
 from ..sizes import size_in
 
@@ -79,6 +80,34 @@ class ConvolveNoiseOptions(_BlurOptions):
             yield Complaint("radius", "a box has no radius", "set radius: null, or kernel: gaussian")
         yield from self._of_the_border(context, self.size // 2)
 
+    def identifiability(self, context: Context) -> tuple[Verdict, str] | None:
+        """Where the kernel's transform is positive: blurring, about zeros or a mirror, is then injective.
+
+        With zeros the blur along a line is a symmetric Toeplitz matrix, positive definite with its symbol;
+        with a mirror the cosine transform makes it diagonal, with values of the symbol. The noise's
+        characteristic function is nowhere 0, so the law of the blurred picture, and hence of the picture, is
+        that of y with the noise divided out (cf. AmbientGAN, sec. 5).
+        """
+        if self.size > 1 and (self.padding == "replicate" or not self._positive_transform()):
+            return None
+        return (
+            "identified",
+            "the kernel's Fourier transform is positive, so the blur is injective, and the characteristic "
+            "function of the noise is nowhere 0",
+        )
+
+    def _positive_transform(self) -> bool:
+        """Whether k_0 + 2 sum_j k_j cos(j w) > 0 for all w: on a grid, by more than it changes in between."""
+        half = range(1, self.size // 2 + 1)
+        weights = [1.0 if self.kernel == "box" else math.exp(-0.5 * (j / self.sigma) ** 2) for j in half]
+        points = 4096
+        lowest = min(
+            1 + 2 * sum(k * math.cos(j * math.pi * i / points) for j, k in zip(half, weights, strict=True))
+            for i in range(points + 1)
+        )
+        steepest = 2 * sum(j * k for j, k in zip(half, weights, strict=True))
+        return lowest > steepest * math.pi / points / 2
+
 
 class MotionBlurOptions(_BlurOptions):
     """Blurs along a straight line whose length and direction differ between pictures, and are not told."""
@@ -128,6 +157,14 @@ class DownsampleOptions(Options):
                 f"a picture of {picture[0]}x{picture[1]} has a side that is no multiple of {self.factor}"
             )
             yield Complaint("factor", message, "use another factor, or data.image_size that is a multiple")
+
+    def identifiability(self, context: Context) -> tuple[Verdict, str]:
+        """A linear map to fewer values has a kernel, and pictures have room for a little of it."""
+        return (
+            "not identified",
+            f"y is linear in x and has 1 of {self.factor**2} values: pictures that differ by what is "
+            "averaged away have the same y",
+        )
 
 
 def motion_reach(length: float) -> int:

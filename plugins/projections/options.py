@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ambientkit import Complaint, Context, Options
+from ambientkit.registry import Verdict
 
 from ..sizes import size_in
 
@@ -38,6 +39,14 @@ class PadRotateProjectOptions(_ProjectionOptions):
     def facts(self) -> frozenset[str]:
         """A mirrored projection is the one at the angle + pi, which is as likely."""
         return frozenset({"random", "reshapes", "flip"})
+
+    def identifiability(self, context: Context) -> tuple[Verdict, str]:
+        """The projection of x at angle + pi is that of x turned by pi, and is as likely."""
+        return (
+            "not identified",
+            "angles are uniform and not told, so pictures and the same pictures turned by half a turn have "
+            "equal laws of y",
+        )
 
 
 class PadRotateProjectThetaOptions(_ProjectionOptions):
@@ -92,3 +101,13 @@ class ExtractPatchOptions(Options):
         elif (tall, wide) == picture:
             message = "a patch as large as the picture loses nothing"
             yield Complaint("size", message, "use a smaller patch, or kind: identity", warning=True)
+
+    def identifiability(self, context: Context) -> tuple[Verdict, str] | None:
+        """Opposite corners are in no patch, unless it is the picture."""
+        picture = size_in(context)
+        if picture is None:
+            return None
+        if self.height_width == picture:
+            return "identified", "the patch is the picture"
+        last = (picture[0] - 1, picture[1] - 1)
+        return "not identified", f"pixels (0, 0) and {last} are never in one patch"

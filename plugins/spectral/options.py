@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from ambientkit import Complaint, Context, Options
+from ambientkit.registry import Verdict
 
 from ..sizes import size_in
 
@@ -46,6 +47,11 @@ class FourierOptions(Options):
         sides = picture or (1000, 1000)  # so many that rounding to whole lines does not matter
         if draw_rate(self.acceleration, self.centre, self.pattern, sides) <= 0:
             yield Complaint("centre", *centre_trouble(self.centre, self.acceleration))
+
+    def identifiability(self, context: Context) -> tuple[Verdict, str]:
+        """Lines or points are drawn independently and reported, so the whole spectrum comes at times."""
+        noise = ", and the characteristic function of the noise is nowhere 0" if self.noise else ""
+        return "identified", f"the whole spectrum is measured with probability > 0, as is then told{noise}"
 
 
 class CompressedSensingOptions(Options):
@@ -89,6 +95,22 @@ class CompressedSensingOptions(Options):
         trouble = count_trouble(self.amount, values, self.matrix)
         if trouble and (context.image_shape or not trouble[0].startswith("more")):
             yield Complaint(field, *trouble)
+
+    def identifiability(self, context: Context) -> tuple[Verdict, str] | None:
+        """A fixed matrix with fewer rows than columns has a kernel; pictures have room for a little of it."""
+        if context.image_shape is None:
+            return None
+        values = math.prod(context.image_shape)
+        count = count_of(self.amount, values)
+        if count < values:
+            return (
+                "not identified",
+                f"one fixed matrix makes {count} values of {values}: pictures that differ by what it maps to "
+                "0 have the same y",
+            )
+        if self.matrix == "subsampled_dct":
+            return "identified", "all coefficients of an orthonormal transform are measured"
+        return None
 
 
 def centre_sides(centre: float, pattern: Pattern, size: tuple[int, int]) -> tuple[int, int]:
