@@ -113,7 +113,6 @@ def test_pixels_that_no_block_spares_are_counted():
 def test_windows_and_whole_pictures():
     context = Context(image_shape=(1, 8, 8))
     assert IdentityOptions().identifiability(context)[0] == "identified"
-    assert KeepPatchOptions(size=8).identifiability(context)[0] == "identified"
     verdict, reason = KeepPatchOptions(size=[8, 5]).identifiability(context)
     assert verdict == "not identified" and "5 or more columns" in reason
     assert BlockPatchOptions(size=3).identifiability(Context()) is None

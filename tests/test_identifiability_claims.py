@@ -33,7 +33,7 @@ def test_salt_and_pepper_is_undone_as_claimed():
     law = torch.tensor([0.2, 0.5, 0.3])
     values = torch.tensor([-0.5, 0.0, 0.5])
     x = values[torch.multinomial(law, 60_000, replacement=True, generator=torch.Generator().manual_seed(0))]
-    sensed = sensor("salt_pepper", probability=0.4, salt=0.7)
+    sensed = sensor("salt_pepper", p=0.4, salt=0.7)
     theta = sensed.sample(len(x), (1, 1, 1), torch.Generator().manual_seed(1))
     y = sensed.measure(x.view(-1, 1, 1, 1), theta).flatten()
     found = torch.stack([(y == value).double().mean() for value in values]) / 0.6
