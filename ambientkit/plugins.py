@@ -156,8 +156,8 @@ def _nearest(name: str, names: Iterable[str]) -> str:
     """Did-you-mean that also sees a namespace that is missing or too many."""
     known = list(names)
     tail = name.rpartition("/")[2]
-    same = [other for other in known if other.rpartition("/")[2] == tail]
-    return f"did you mean {same[0]!r}?" if same else did_you_mean(name, known)
+    same = [repr(other) for other in known if other.rpartition("/")[2] == tail]
+    return f"did you mean {' or '.join(same)}?" if same else did_you_mean(name, known)
 
 
 def _listed(names: Iterable[str]) -> str:

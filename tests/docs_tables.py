@@ -71,8 +71,13 @@ def _default(default: str) -> str:
 
 def components() -> str:
     """Every built-in component with its summary."""
-    rows = [(e.category, f"`{e.name}`", e.component.summary) for e in Engine(discover=False).plugins.registry]
+    rows = [(entry.category, f"`{entry.name}`", entry.component.summary) for entry in built_ins()]
     return table(("category", "kind", "what it is"), rows)
+
+
+def built_ins() -> list[Registered]:
+    """What is ours: components of other libraries, such as `deepinv/...`, have pages of their own."""
+    return [entry for entry in Engine(discover=False).plugins.registry if "/" not in entry.name]
 
 
 def recipes() -> str:
@@ -156,8 +161,8 @@ def _method(name: str, method: Callable[..., object]) -> str:
 
 def kinds(category: str) -> str:
     """Every built-in of a category with its options."""
-    found = [entry for entry in Engine(discover=False).plugins.registry if entry.category == category]
-    return "\n" + "\n".join(map(_kind, found)) + "\n"
+    found = [_kind(entry) for entry in built_ins() if entry.category == category]
+    return "\n" + "\n".join(found) + "\n"
 
 
 def _kind(entry: Registered) -> str:

@@ -15,6 +15,7 @@ from docs_tables import ROOT
 import ambientkit
 from ambientkit import Engine, recipe_schema
 from ambientkit.hookspecs import HOOK_API
+from ambientkit.plugin_sources import BRIDGES
 from ambientkit.registry import CATEGORIES, Options
 
 HOMES = {"ambientkit": "ambientkit", "ambientkit_plugins": "plugins", "ambientkit_recipes": "recipes"}
@@ -70,7 +71,9 @@ def test_types_are_shipped():
 def test_entry_points_name_the_built_in_plugins(project):
     listed = project["project"]["entry-points"]["ambientkit"]
     folders = {path.parent.name for path in (ROOT / "plugins").glob("*/__init__.py")}
-    assert listed == {name: f"ambientkit_plugins.{name}" for name in folders} and len(listed) > 8
+    modules = {name.removesuffix("_bridge"): f"ambientkit_plugins.{name}" for name in folders}
+    assert listed == modules and len(listed) > 8
+    assert {name.removesuffix("_bridge") for name in folders if name.endswith("_bridge")} == BRIDGES
     for module in listed.values():
         assert importlib.import_module(module).AMBIENTKIT_HOOK_API == HOOK_API
 
@@ -93,7 +96,9 @@ def test_every_built_in_declares_its_facts(bare):
     entries = list(bare.plugins.registry)
     assert len(entries) > 20
     for entry in entries:
-        assert entry.component.options.facts is not Options.facts, f"{entry.category}/{entry.name}"
+        options = entry.component.options
+        declares = (options.facts, options.joint_facts) != (Options.facts, Options.joint_facts)
+        assert declares, f"{entry.category}/{entry.name}"
 
 
 def test_every_option_is_described_and_bounded_where_it_is_a_number(bare):

@@ -337,10 +337,10 @@ def test_every_is_free_where_the_recipe_does_not_use_it():
     ("category", "name", "said"),
     [
         ("measurement", "block_pach", "did you mean 'block_patch'?"),
-        ("measurement", "haze", "did you mean 'fog/haze'?"),
+        ("measurement", "haze", "did you mean 'deepinv/haze' or 'fog/haze'?"),
         ("measurement", "fog/block_patch", "did you mean 'block_patch'?"),
         ("measurement", "fog/hase", "did you mean 'fog/haze'?"),
-        ("measurement", "zzz", "there are block_patch, "),
+        ("measurement", "zzz", "more, which `ambientkit plugins` lists"),
         ("generator", "block_patch", "'block_patch' is a measurement, not a generator"),
         ("measurment", "block_patch", "no category 'measurment'; did you mean 'measurement'?"),
         ("measurement", "rain/drops", "install ambientkit-rain or pass --plugin rain.py"),
