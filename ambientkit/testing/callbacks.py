@@ -27,7 +27,7 @@ from ambientkit.plugins import lifecycle
 from ambientkit.testing.contract import Checks, Finding, NotApplicable, Waivers, require
 from ambientkit.testing.measurement_case import fixed_global_states, same
 from ambientkit.testing.networks import some_observed, uniform
-from ambientkit.testing.watching import named_tensors, require_random_states_kept
+from ambientkit.testing.watching import advised, named_tensors, require_random_states_kept
 
 STEPS = 3
 SHAPE = (3, 16, 16)
@@ -197,18 +197,19 @@ def it_has_lifecycle_hooks(case: CallbackCase) -> None:
 @CALLBACK_CHECKS.add
 def it_survives_a_run(case: CallbackCase) -> None:
     """A run that finishes."""
-    with case.play_once() as play:
+    with case.play_once() as play, advised("a callback that fails ends the run"):
         play.all()
 
 
 @CALLBACK_CHECKS.add
 def it_survives_a_run_that_stops_early(case: CallbackCase) -> None:
     """One that is interrupted, one that fails before its first step, one that never started."""
-    with case.play() as play:
+    early = "on_run_end may come without a step, and without on_run_start, where another callback failed"
+    with case.play() as play, advised(early):
         play.all(stop=1, outcome="interrupted")
-    with case.play() as play:
+    with case.play() as play, advised(early):
         play.all(stop=0, outcome="failed")
-    with case.play() as play:  # another callback may fail at the start; all are told of the end
+    with case.play() as play, advised(early):
         play.end(0, "failed")
 
 
@@ -217,7 +218,8 @@ def it_survives_a_resumed_run(case: CallbackCase) -> None:
     """A run that goes on in the folder of an interrupted one, with a new callback."""
     with case.play() as play:
         play.all(stop=2, outcome="interrupted")
-        with case.play(first_step=2, folder=play.info.folder) as resumed:
+        remedy = "files of the first attempt are there already: append to them, mkdir(exist_ok=True)"
+        with case.play(first_step=2, folder=play.info.folder) as resumed, advised(remedy):
             resumed.all()
 
 
@@ -225,14 +227,15 @@ def it_survives_a_resumed_run(case: CallbackCase) -> None:
 def it_survives_figures_that_are_not_finite(case: CallbackCase) -> None:
     """A perfect picture has an infinite PSNR, and a figure may be NaN."""
     odd = {"psnr": float("inf"), "seam": float("nan"), "loss": float("-inf")}
-    with case.play(figures=odd) as play:
+    with case.play(figures=odd) as play, advised("ask math.isfinite first, and write null where it is not"):
         play.all()
 
 
 @CALLBACK_CHECKS.add
 def it_survives_measurements_that_are_no_pictures(case: CallbackCase) -> None:
     """`samples().y` may be a vector, without `observed`."""
-    with case.play(y_shape=(10,)) as play:
+    remedy = "look at y's shape first, or show `made` and `completed` alone"
+    with case.play(y_shape=(10,)) as play, advised(remedy):
         play.all()
 
 

@@ -31,7 +31,7 @@ from ambientkit.testing.measurement_case import MeasurementCase, described, same
 from ambientkit.testing.metrics import METRIC_CHECKS, MetricCase
 from ambientkit.testing.networks import NetworkCase, require_close
 from ambientkit.testing.objectives import OBJECTIVE_CHECKS, ObjectiveCase
-from ambientkit.testing.watching import require_random_states_kept, works_first
+from ambientkit.testing.watching import advised, require_random_states_kept, works_first
 
 NETWORKS = frozenset({"generator", "discriminator"})
 SIZES = ((16, 16), (32, 32), (28, 28), (64, 64), (128, 128))
@@ -247,7 +247,7 @@ def facts_are_words_that_the_engine_knows(case: ComponentCase) -> None:
     strange = sorted(map(str, (facts or frozenset()) - known))
     require(
         not strange,
-        f"`facts` declares {', '.join(strange)}, which mean nothing of a {case.category}",
+        f"`facts` declares {', '.join(strange)}, which are no facts of the category {case.category}",
         f"known are: {', '.join(sorted(known)) or 'none'}",
     )
 
@@ -274,7 +274,9 @@ def complaints_are_records_about_options(case: ComponentCase) -> None:
 @COMPONENT_CHECKS.add
 def it_can_be_built(case: ComponentCase) -> None:
     """`build(options, context)` returns an object."""
-    require(case.build() is not None, "`build` returned None", "return the component")
+    with advised("what cannot be built with options that are accepted is told by `complaints`"):
+        built = case.build()
+    require(built is not None, "`build` returned None", "return the component")
 
 
 @COMPONENT_CHECKS.add

@@ -93,11 +93,12 @@ class Check(Generic[CaseT]):
         except BrokenPromiseError as broken:
             return Finding(self.name, "failed", str(broken))
         except Exception as error:  # a component under test may raise anything
-            return Finding(self.name, "failed", _raised(error))
+            return Finding(self.name, "failed", raised(error))
         return Finding(self.name, "passed")
 
 
-def _raised(error: Exception) -> str:
+def raised(error: Exception) -> str:
+    """What a component raised, in one line, and where in its code."""
     if isinstance(error, AmbientkitError):
         return f"it raised {type(error).__name__}: {error}"
     text = " ".join(str(error).split())[:300]

@@ -36,6 +36,7 @@ class DiscriminatorCase(NetworkCase):
     pixels carry information.
     """
 
+    inputs_told = ("view",)
     measured_shape: Shape = (3, 32, 32)
     known: Mapping[str, Shape] = field(default_factory=dict)
     observed: bool = True
@@ -97,7 +98,7 @@ def scores_have_the_declared_shape(case: DiscriminatorCase) -> None:
         shape = tuple(case.result(case.inputs(n)).shape)
         require(
             shape == (n,) or (len(shape) == 4 and shape[:2] == (n, 1)),
-            f"scores of {n} views came as {shape}",
+            f"scores of a batch of {n} came as {shape}",
             f"return ({n},), as by `.squeeze(1)`, or a map ({n}, 1, h, w)",
         )
 

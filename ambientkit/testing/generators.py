@@ -36,6 +36,7 @@ class GeneratorCase(NetworkCase):
     of what the instrument reports. Where y is shaped as a picture, `observed` comes with it.
     """
 
+    inputs_told = ("measured", "latent")
     image_shape: Shape = (3, 32, 32)
     measured_shape: Shape | None = None
     known: Mapping[str, Shape] = field(default_factory=dict)
@@ -135,7 +136,9 @@ def pictures_have_the_declared_shape(case: GeneratorCase) -> None:
         shape = tuple(case.result(case.inputs(n)).shape)
         wanted = (n, *case.image_shape)
         require(
-            shape == wanted, f"{n} pictures came as {shape}, not {wanted}", "return (n, C, H, W) for every n"
+            shape == wanted,
+            f"a batch of {n} came as {shape}, not {wanted}",
+            "return (n, C, H, W) for every n",
         )
 
 
@@ -222,5 +225,5 @@ def sizes_that_are_multiples_are_completed(case: GeneratorCase) -> None:
             "declare the `multiple` that height and width must have",
         )
 
-    what = f"a picture of {wider.image_shape[1]}x{wider.image_shape[2]}, both multiples of {multiple},"
+    what = f"a picture of {wider.image_shape[1]}x{wider.image_shape[2]}, both multiples of {multiple}"
     require_works_or_refuses(what, complete, InputError)

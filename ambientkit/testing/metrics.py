@@ -18,6 +18,7 @@ from ambientkit.testing.contract import Checks, Finding, NotApplicable, Waivers,
 from ambientkit.testing.measurement_case import described, fixed_global_states, same
 from ambientkit.testing.networks import uniform
 from ambientkit.testing.watching import (
+    advised,
     mapped,
     require_random_states_kept,
     require_unwritten,
@@ -182,7 +183,8 @@ def needs_truth_is_declared_honestly(case: MetricCase) -> None:
     pictures = case.pictures
     values = case.values(pictures)
     if not case.needs_truth:
-        case.raw_values(evaluated(case.image_shape, truth=False))
+        with advised("declare needs_truth = True, or do without `truth`, which may be None"):
+            case.raw_values(evaluated(case.image_shape, truth=False))
         return
     assert pictures.truth is not None
     other = case.values(replace(pictures, truth=-pictures.truth))
@@ -219,16 +221,19 @@ def nothing_hidden_is_no_crash(case: MetricCase) -> None:
     observed = case.pictures.observed
     assert observed is not None
     whole = torch.ones_like(observed)
-    mixed = case.raw_values(replace(case.pictures, observed=torch.cat([whole[:1], observed[1:]])))
+    remedy = "give NaN where a picture has no value, and return {} from `summary` where none has one"
+    with advised(remedy):
+        mixed = case.raw_values(replace(case.pictures, observed=torch.cat([whole[:1], observed[1:]])))
     for name, value in values.items():
         require(
             torch.allclose(mixed[name][1:], value[1:], rtol=1e-4, atol=1e-6, equal_nan=True),
             f"where nothing is hidden in one picture, {name!r} of the others changes",
             "compute each picture's value from it alone",
         )
-    empty = case.metric.summary(case.raw_values(replace(case.pictures, observed=whole)))
-    if empty:
-        case.metric.score(empty)
+    with advised(remedy):
+        empty = case.metric.summary(case.raw_values(replace(case.pictures, observed=whole)))
+        if empty:
+            case.metric.score(empty)
 
 
 @METRIC_CHECKS.add

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from safetensors.torch import load, save
@@ -22,6 +22,7 @@ from ambientkit.streams import stream
 from ambientkit.testing.contract import NotApplicable, require
 from ambientkit.testing.measurement_case import described, difference, fixed_global_states, same
 from ambientkit.testing.watching import (
+    advised,
     mapped,
     require_random_states_kept,
     require_unwritten,
@@ -39,9 +40,10 @@ TOLERANCE = 1e-4
 
 @dataclass
 class NetworkCase:
-    """A network under test, and what the engine gives it."""
+    """A network under test, and what the engine gives it; `inputs_told` are the arguments of `forward`."""
 
     network: Any
+    inputs_told: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def inputs(self, n: int, name: str = "inputs") -> Inputs:
@@ -149,7 +151,8 @@ def it_runs(case: NetworkCase) -> None:
     """`forward` takes what the engine gives it and returns a tensor."""
     if not isinstance(case.network, nn.Module):
         raise NotApplicable("it has to be an nn.Module first")
-    with _kept(case.network) as network, fixed_global_states(), torch.no_grad():
+    takes = advised(f"`forward` is given ({', '.join(case.inputs_told)}), as ambientkit.interfaces says")
+    with _kept(case.network) as network, fixed_global_states(), torch.no_grad(), takes:
         answer: object = call(network.eval(), case.inputs(COUNT))
     require(isinstance(answer, Tensor), f"`forward` returned {described(answer)}", "return one tensor")
 
@@ -272,7 +275,8 @@ def copies_compute_the_same(case: NetworkCase) -> None:
     case.require_steady()
     with case.using() as network, torch.no_grad():
         wanted = call(network, case.inputs(COUNT))
-        twin = copy.deepcopy(network)
+        with advised("make tensors in it parameters or buffers, and none the result of a computation"):
+            twin = copy.deepcopy(network)
         got = call(twin, case.inputs(COUNT))
         for weight in twin.parameters():
             weight.add_(1.0)
@@ -293,7 +297,8 @@ def channels_last_inputs_are_taken(case: NetworkCase) -> None:
     with case.using() as network, torch.no_grad():
         wanted = call(network, inputs)
         network.to(memory_format=torch.channels_last)
-        got = call(network, mapped(inputs, _channels_last))
+        with advised("use reshape or flatten instead of view"):
+            got = call(network, mapped(inputs, _channels_last))
     require_close(
         wanted,
         got,
@@ -304,7 +309,8 @@ def channels_last_inputs_are_taken(case: NetworkCase) -> None:
 
 def bfloat16_gives_finite_results(case: NetworkCase) -> None:
     """Under bfloat16 autocast, which the engine uses where it is fast, results stay finite."""
-    with case.using() as network, torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    dtypes = advised("make new tensors in the dtype of what goes into them: torch.zeros_like(result)")
+    with case.using() as network, torch.no_grad(), dtypes, torch.autocast("cpu", torch.bfloat16):
         result = call(network, case.inputs(COUNT))
     require(
         bool(torch.isfinite(result).all()),

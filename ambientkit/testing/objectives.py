@@ -258,7 +258,7 @@ def views_are_not_written_to(case: ObjectiveCase) -> None:
     """Views are used again for the other player, and ask for no gradient that they did not ask for."""
     for player in case.players().values():
         real, fake = _spread(0.2), _spread(-0.3)
-        require_unwritten((real, fake), lambda: player(_ToyCritic(), real, fake))  # noqa: B023 - called at once
+        require_unwritten({"real": real, "fake": fake}, lambda: player(_ToyCritic(), real, fake))  # noqa: B023 - called at once
 
 
 @OBJECTIVE_CHECKS.add

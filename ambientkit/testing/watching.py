@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pickle
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ambientkit.errors import InputError, PluginError
-from ambientkit.testing.contract import BrokenPromiseError, NotApplicable, require
+from ambientkit.testing.contract import BrokenPromiseError, NotApplicable, raised, require
 from ambientkit.testing.measurement_case import described, fixed_global_states, same
 
 T = TypeVar("T")
@@ -25,6 +26,17 @@ def works_first(what: str, call: Callable[[], T]) -> T:
         return call()
     except Exception as error:  # a component under test may raise anything
         raise NotApplicable(f"{what} has to work first: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def advised(remedy: str) -> Iterator[None]:
+    """Whatever the component raises here is a broken promise, with what to do about it."""
+    try:
+        yield
+    except (BrokenPromiseError, NotApplicable):
+        raise
+    except Exception as error:  # a component under test may raise anything
+        raise BrokenPromiseError(f"{raised(error)}; {remedy}") from error
 
 
 # Records ----------------------------------------------------------------------------------------
@@ -146,8 +158,8 @@ def require_works_or_refuses(
     except Exception as error:
         name = refusal.__name__
         raise BrokenPromiseError(
-            f"{what} makes it raise {type(error).__name__}: {' '.join(str(error).split())[:200]}; "
-            f"do without, or raise ambientkit.errors.{name} that says what is missing and what to set"
+            f"given {what}, {raised(error)}; do without, or raise ambientkit.errors.{name} that says "
+            "what does not fit and what to set in the recipe"
         ) from error
 
 
