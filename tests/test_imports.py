@@ -51,6 +51,8 @@ LIGHT = {
     "schema": "$defs",
     "cp tiny.yaml copy.yaml": "copied",
     "runs .": "status",
+    "new-plugin fog": "ambientkit-fog",
+    "check-plugin --help": "--corners",
 }
 HEAVY = "complete no_run picture.png --alpha"
 

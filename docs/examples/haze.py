@@ -22,11 +22,13 @@ class Haze(Measurement):
         self.densest, self.noise = densest, noise
 
     def sample(self, n, image_shape, generator):
-        density = self.densest * torch.rand(n, 1, 1, 1, generator=generator)
-        return {"density": density, "noise": self.noise * torch.randn(n, *image_shape, generator=generator)}
+        draw = {"generator": generator, "device": generator.device}
+        density = self.densest * torch.rand(n, 1, 1, 1, **draw)
+        return {"density": density, "noise": self.noise * torch.randn(n, *image_shape, **draw)}
 
     def measure(self, images, theta):
-        return images * (1 - theta["density"]) + theta["density"] + theta["noise"]
+        density, noise = (theta[name].to(images.dtype) for name in ("density", "noise"))
+        return images * (1 - density) + density + noise
 
 
 @hookimpl

@@ -14,7 +14,7 @@ from ambientkit.registry import Verdict
 from ..sizes import size_in
 
 Padding = Literal["zero", "reflect", "replicate"]
-Length = Annotated[float, Field(ge=1, le=255)]
+Length = Annotated[float, Field(ge=1, le=63)]
 Degrees = Annotated[float, Field(ge=-180, le=180)]
 
 
@@ -55,7 +55,7 @@ class ConvolveNoiseOptions(_BlurOptions):
 
     kernel: Literal["gaussian", "box"] = "gaussian"
     """Shape of the kernel; its weights sum to 1."""
-    size: int = Field(5, ge=1, le=255)
+    size: int = Field(5, ge=1, le=63)
     """Side of the kernel in pixels, odd. A Gaussian is cut off there; 1 does not blur."""
     radius: float | None = Field(None, gt=0)
     """Standard deviation of the Gaussian in pixels; null: 1.0."""

@@ -1,0 +1,117 @@
+"""The verbs for authors of plugins; torch is imported only when something is checked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ambientkit import cli_tables, recipe_yaml
+from ambientkit.cli_shell import Shell, examples, json_option, print_json
+from ambientkit.errors import InputError
+from ambientkit.plugin_check import CheckedComponent, load_plugin
+from ambientkit.registry import CATEGORIES
+from ambientkit.scaffold import new_plugin as write_package
+
+if TYPE_CHECKING:
+    from ambientkit.testing import Finding
+
+
+@click.command("new-plugin", epilog=examples("ambientkit new-plugin fog --kind measurement"))
+@click.argument("name")
+@click.option(
+    "--kind",
+    type=click.Choice(CATEGORIES),
+    default="measurement",
+    show_default=True,
+    help="What the plugin offers.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=".",
+    help="Folder in which ambientkit-NAME is made; default: the current one.",
+)
+@click.pass_obj
+def new_plugin(shell: Shell, name: str, kind: str, out: Path) -> None:
+    """Write a plugin package that works at once.
+
+    It is a folder ambientkit-NAME with a small component, a recipe and tests, to be changed bit by bit.
+    Nothing is ever overwritten.
+    """
+    folder = write_package(name, kind, out)
+    click.echo(folder)
+    shell.note(
+        f"Install it with: pip install -e {folder}\n"
+        f"Check it with:   ambientkit check-plugin {name}\n"
+        f"Run it with:     ambientkit run {folder / name}.yaml\n"
+        f"It has no licence yet: {folder / 'README.md'} says more."
+    )
+
+
+@click.command(
+    "check-plugin", epilog=examples("ambientkit check-plugin fog", "ambientkit check-plugin fog.py")
+)
+@click.argument("targets", metavar="NAME|FILE.py...", nargs=-1, required=True)
+@click.option(
+    "--option",
+    "options",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Set an option of the components that have it. May be repeated.",
+)
+@click.option("--corners", is_flag=True, help="Check besides at every bound and choice of every option.")
+@json_option
+@click.pass_obj
+def check_plugin(
+    shell: Shell, targets: tuple[str, ...], options: tuple[str, ...], corners: bool, as_json: bool
+) -> None:
+    """Hold all that a plugin offers to its contract, which runs its code.
+
+    NAME is an installed plugin's. Exit 1 if a promise is broken, and what to do about it.
+    """
+    given = dict(map(_option, options))
+    checked = [each for target in targets for each in _checked(shell, target, given, corners)]
+    failed = [each for each in checked if each.failures]
+    if as_json:
+        print_json({"passed": not failed, "components": [asdict(each) for each in checked]})
+    else:
+        _show(shell, checked)
+    click.get_current_context().exit(1 if failed else 0)
+
+
+def _checked(shell: Shell, target: str, options: dict[str, Any], corners: bool) -> list[CheckedComponent]:
+    if Path(target).is_file():
+        shell.note(f"{target}: this file is executed now; a plugin may do whatever you may do")
+    plugin = load_plugin(target)
+    shell.note(f"{target}: checking {plugin.report.source}, which runs its code")
+    return list(plugin.check(options, corners=corners))
+
+
+def _option(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise InputError(f"--option {text!r} is no KEY=VALUE; write, for instance, --option size=28")
+    return key, recipe_yaml.parse(value, "--option").plain()
+
+
+def _show(shell: Shell, checked: list[CheckedComponent]) -> None:
+    rows = [
+        (each.component, each.options, finding.check, finding.outcome, _why_skipped(finding))
+        for each in checked
+        for finding in each.findings
+    ]
+    shell.show(cli_tables.table(("component", "options", "check", "outcome", "why"), rows))
+    failures = [(each, finding) for each in checked for finding in each.failures]
+    for each, finding in failures:
+        click.echo(f"{each.component} ({each.options}): {finding}")
+    count = len({each.component for each in checked})
+    passed = sum(outcome == "passed" for _, _, _, outcome, _ in rows)
+    click.echo(f"{count} components, {passed} checks passed, {len(failures)} failed")
+
+
+def _why_skipped(finding: Finding) -> str:
+    # Why a check failed is long and said below the table.
+    return finding.message if finding.outcome == "skipped" else ""
