@@ -80,7 +80,10 @@ def test_a_shipped_recipe_is_found_by_its_name(folder, monkeypatch):
 def test_every_recipe_in_the_package_is_found():
     names = recipe_file.shipped()
     assert all(find(name) == path for name, path in names.items())
-    assert set(names) == {path.stem for path in (Path(__file__).parents[1] / "recipes").glob("*.yaml")}
+    folder = Path(__file__).parents[1] / "recipes"
+    files = {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.yaml")}
+    assert set(names) == files
+    assert "ambientgan/mnist_project" in files
 
 
 def test_a_file_that_is_not_there_is_named_with_its_neighbour(folder):

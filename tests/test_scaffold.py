@@ -90,6 +90,7 @@ def test_options_are_described_and_bounded(made):
     assert recipe_schema.schema(registry)
 
 
+@pytest.mark.slow  # the CI script runs them too, from their wheels
 def test_their_own_tests_pass(made, tmp_path):
     """In a process of its own, as an author runs them, but for all packages at once."""
     tests = [str(folder / "tests") for folder in made.values()]
