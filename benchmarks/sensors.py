@@ -1,7 +1,7 @@
 """How long the built-in sensors take: `python benchmarks/sensors.py`.
 
 One table: the median milliseconds of `sample` and `measure` together for a batch of 64 pictures of
-3x64x64, and what that is held to. Sensors made of rectangles, lines and pixels have 5 ms, strokes and
+3x64x64 on one core, and what that is held to. Sensors made of rectangles, lines and pixels have 5 ms, strokes and
 text 25 ms. The others are timed in turn with the plain torch or torchvision operation that they rest
 on, and have 3 times its median. Exit code 1 where one takes longer.
 """
@@ -216,7 +216,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=30)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="write the figures there, as JSON")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)

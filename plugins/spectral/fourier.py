@@ -63,11 +63,10 @@ class Fourier(Measurement):
     def measure(self, images: Tensor, theta: Theta) -> Tensor:
         """(n, 2 C, H, W), half precision computed in float32."""
         work = images.to(torch.promote_types(images.dtype, torch.float32))
-        spectrum = centred_spectrum(work)
-        y = torch.cat([spectrum.real, spectrum.imag], 1)
+        y = centred_spectrum(work)  # a new tensor, so what follows may be done in place
         if self.noise:
             y += theta["noise"]
-        return (y * self._mask(theta)).to(images.dtype)
+        return y.mul_(self._mask(theta)).to(images.dtype)
 
     def known(self, theta: Theta) -> Theta:
         """The mask, as `sample` returns it."""
@@ -88,10 +87,13 @@ class Fourier(Measurement):
 
 
 def centred_spectrum(images: Tensor) -> Tensor:
-    """Complex (n, C, H, W): the orthonormal Fourier transform, with frequency and place 0 in the middle."""
+    """(n, 2 C, H, W): the orthonormal Fourier transform, real parts, then imaginary ones.
+
+    Place 0 and frequency 0 are in the middle.
+    """
     sides = (-2, -1)
     spectrum = torch.fft.fft2(torch.fft.ifftshift(images, dim=sides), norm="ortho")
-    centred: Tensor = torch.fft.fftshift(spectrum, dim=sides)
+    centred: Tensor = torch.fft.fftshift(torch.cat([spectrum.real, spectrum.imag], 1), dim=sides)
     return centred
 
 
