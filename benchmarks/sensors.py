@@ -1,9 +1,9 @@
 """How long the built-in sensors take: `python benchmarks/sensors.py`.
 
 One table: the median milliseconds of `sample` and `measure` together for a batch of 64 pictures of
-3x64x64 on one core, and what that is held to. Sensors made of rectangles, lines and pixels have 5 ms, strokes and
-text 25 ms. The others are timed in turn with the plain torch or torchvision operation that they rest
-on, and have 3 times its median. Exit code 1 where one takes longer.
+3x64x64 on one core, and what that is held to. Sensors made of rectangles, lines and pixels have 5 ms,
+strokes and text 25 ms. The others are timed in turn with the plain torch or torchvision operation that
+they rest on, and have 3 times its median. Exit code 1 where one takes longer.
 """
 
 from __future__ import annotations
