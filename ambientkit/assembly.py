@@ -139,11 +139,11 @@ def _require_the_sensors_own(plan: Plan, first: Measured, context: Context) -> N
     known = {name: tuple(value.shape[1:]) for name, value in (first.known or {}).items()}
     came = (tuple(first.y.shape[1:]), known)
     wanted = (context.measured_shape, dict(context.known_shapes))
-    for what, have, want in zip(("measurements of shape", "known"), came, wanted, strict=True):
+    for what, have, want in zip(("measurements of shape", "as known"), came, wanted, strict=True):
         if have != want:
             source, sensor = plan.source.registered.name, plan.measurement.registered.name
             raise DataError(
-                f"data set {source} has {what} {have or 'nothing'}, but the sensor {sensor} makes "
+                f"data set {source} has {what} {have or 'nothing'}, but the sensor {sensor} gives "
                 f"{want or 'nothing'} of pictures {context.image_shape}; make the sensor's options those of "
                 "the instrument, and data.source.image_shape the pictures behind the data"
             )

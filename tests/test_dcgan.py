@@ -133,3 +133,11 @@ def test_options_reach_the_networks():
         critic.build(options, Context(measured_shape=(40,)))
     with pytest.raises(PluginError, match="not known"):
         generator.build(GeneratorOptions(), Context())
+
+
+@pytest.mark.parametrize("measured", [(48,), (3, 2, 46), (3, 8, 8)])
+def test_measurements_that_are_no_pictures_are_sent_to_mlp(measured):
+    context = Context((32, 32), (3, 32, 32), measured)
+    (complaint,) = DiscriminatorOptions(mask_channel=False).complaints(context)
+    assert str(measured) in complaint.message
+    assert complaint.remedy == "use the discriminator mlp"

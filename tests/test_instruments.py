@@ -132,10 +132,10 @@ def test_image_size_must_agree(vectors, tmp_path):
 
 def test_data_that_are_not_what_the_sensor_makes_are_refused(vectors, tmp_path):
     with pytest.raises(
-        DataError, match=r"measurements of shape \(47,\), but the sensor tests/sums makes \(48,\)"
+        DataError, match=r"measurements of shape \(47,\), but the sensor tests/sums gives \(48,\)"
     ):
         vectors.run(arrays_recipe(save(tmp_path, y=Y[:, 1:], known_turned=TURNED)), out=tmp_path)
-    with pytest.raises(DataError, match=r"known nothing, but the sensor tests/sums makes {'turned': \(1,\)}"):
+    with pytest.raises(DataError, match=r"known nothing, but the sensor tests/sums gives {'turned': \(1,\)}"):
         vectors.run(arrays_recipe(save(tmp_path, y=Y)), out=tmp_path)
     with pytest.raises(RecipeError, match="the sensor says which pixels are observed, and the data do not"):
         vectors.load(arrays_recipe("a.npz", measurement={"kind": "block_patch", "size": 4}))

@@ -10,7 +10,7 @@ from ambientkit_plugins.vectors.network import MlpDiscriminator
 
 from ambientkit import Component, Context, Engine, Measurement, Options, View, hookimpl
 from ambientkit.assembly import prepare_data
-from ambientkit.errors import PluginError
+from ambientkit.errors import DataError, PluginError
 
 SHAPE = (3, 16, 16)
 
@@ -140,7 +140,7 @@ def test_the_options_build_it(engine):
 
 
 def test_networks_for_pictures_refuse_vectors_and_say_what_takes_them(vectors, tmp_path):
-    with pytest.raises(PluginError, match="use the discriminator mlp"):
+    with pytest.raises(DataError, match="use the discriminator mlp"):
         vectors.run(recipe(discriminator={"kind": "dcgan", "mask_channel": False}), out=tmp_path)
     context = Context(image_shape=SHAPE, measured_shape=(48,))
     with pytest.raises(PluginError, match="unet reads measurements as large as the pictures"):

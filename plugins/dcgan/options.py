@@ -37,15 +37,23 @@ class DiscriminatorOptions(Options):
 
     def complaints(self, context: Context) -> Iterator[Complaint]:
         """Sides of at least 16, and a mask channel needs a sensor that says what is observed."""
-        size = context.measured_shape[-2:] if context.measured_shape else size_in(context)
-        if size and min(size) < SMALLEST:
-            message = f"pictures must be at least {SMALLEST}x{SMALLEST}, not {size[0]}x{size[1]}"
-            yield Complaint("", message, "set a larger data.image_size")
+        yield from self._of_shape(context)
         if self.mask_channel and context.facts and "measurement:observed" not in context.facts:
             message = (
                 "the sensor does not say which pixels are observed, so there is nothing for a mask channel"
             )
             yield Complaint("mask_channel", message, "set mask_channel: false")
+
+    def _of_shape(self, context: Context) -> Iterator[Complaint]:
+        size, measured = size_in(context), context.measured_shape
+        if measured and (len(measured) != 3 or (measured[1:] != size and min(measured[1:]) < SMALLEST)):
+            message = (
+                f"it works on pictures of {SMALLEST}x{SMALLEST} and more, not on measurements {measured}"
+            )
+            yield Complaint("", message, "use the discriminator mlp")
+        elif size and min(size) < SMALLEST:
+            message = f"pictures must be at least {SMALLEST}x{SMALLEST}, not {size[0]}x{size[1]}"
+            yield Complaint("", message, "set a larger data.image_size")
 
 
 class GeneratorOptions(Options):
