@@ -16,6 +16,8 @@ from ambientkit.registry import CATEGORIES
 from ambientkit.scaffold import new_plugin as write_package
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from ambientkit.testing import Finding
 
 
@@ -63,10 +65,16 @@ def new_plugin(shell: Shell, name: str, kind: str, out: Path) -> None:
     help="Set an option of the components that have it. May be repeated.",
 )
 @click.option("--corners", is_flag=True, help="Check besides at every bound and choice of every option.")
+@click.option("--all", "every", is_flag=True, help="List every check, skipped ones with the reason.")
 @json_option
 @click.pass_obj
 def check_plugin(
-    shell: Shell, targets: tuple[str, ...], options: tuple[str, ...], corners: bool, as_json: bool
+    shell: Shell,
+    targets: tuple[str, ...],
+    options: tuple[str, ...],
+    corners: bool,
+    every: bool,
+    as_json: bool,
 ) -> None:
     """Hold all that a plugin offers to its contract, which runs its code.
 
@@ -78,15 +86,14 @@ def check_plugin(
     if as_json:
         print_json({"passed": not failed, "components": [asdict(each) for each in checked]})
     else:
-        _show(shell, checked)
+        shell.show(_every_check(checked) if every else _counts(checked))
+        _tell_failures(checked)
     click.get_current_context().exit(1 if failed else 0)
 
 
 def _checked(shell: Shell, target: str, options: dict[str, Any], corners: bool) -> list[CheckedComponent]:
-    if Path(target).is_file():
-        shell.note(f"{target}: this file is executed now; a plugin may do whatever you may do")
+    shell.note(f"{target}: its code is run now; a plugin may do whatever you may do")
     plugin = load_plugin(target)
-    shell.note(f"{target}: checking {plugin.report.source}, which runs its code")
     return list(plugin.check(options, corners=corners))
 
 
@@ -97,19 +104,36 @@ def _option(text: str) -> tuple[str, Any]:
     return key, recipe_yaml.parse(value, "--option").plain()
 
 
-def _show(shell: Shell, checked: list[CheckedComponent]) -> None:
+OUTCOMES = ("passed", "failed", "skipped")
+
+
+def _counts(checked: list[CheckedComponent]) -> Table:
+    """A row for each component and its options: how many checks passed, failed and say nothing of it."""
+    rows = [(each.component, each.options, *map(str, _numbers(each))) for each in checked]
+    return cli_tables.table(("component", "options", *OUTCOMES), rows)
+
+
+def _numbers(checked: CheckedComponent) -> list[int]:
+    return [sum(finding.outcome == outcome for finding in checked.findings) for outcome in OUTCOMES]
+
+
+def _every_check(checked: list[CheckedComponent]) -> Table:
     rows = [
         (each.component, each.options, finding.check, finding.outcome, _why_skipped(finding))
         for each in checked
         for finding in each.findings
     ]
-    shell.show(cli_tables.table(("component", "options", "check", "outcome", "why"), rows))
-    failures = [(each, finding) for each in checked for finding in each.failures]
-    for each, finding in failures:
-        click.echo(f"{each.component} ({each.options}): {finding}")
-    count = len({each.component for each in checked})
-    passed = sum(outcome == "passed" for _, _, _, outcome, _ in rows)
-    click.echo(f"{count} components, {passed} checks passed, {len(failures)} failed")
+    return cli_tables.table(("component", "options", "check", "outcome", "why"), rows)
+
+
+def _tell_failures(checked: list[CheckedComponent]) -> None:
+    for each in checked:
+        for finding in each.failures:
+            click.echo(f"{each.component} ({each.options}): {finding}")
+    components = len({each.component for each in checked})
+    passed, failed, _ = map(sum, zip(*map(_numbers, checked), strict=True))
+    what = "1 component" if components == 1 else f"{components} components"
+    click.echo(f"{what}, {passed} checks passed, {failed} failed")
 
 
 def _why_skipped(finding: Finding) -> str:

@@ -103,9 +103,12 @@ def test_new_plugin_refuses_with_exit_code_2(arguments, said, tmp_path):
 def test_a_sound_file_passes_and_it_is_said_that_it_runs():
     done = cli("check-plugin", HAZE)
     assert done.exit_code == 0, done.output
-    assert "this file is executed now" in done.stderr
-    for said in ("component", "measurement/haze/haze", "it_can_be_built", "passed", "skipped", "0 failed"):
+    assert "its code is run now" in done.stderr
+    for said in ("component", "measurement/haze/haze", "passed", "skipped", "0 failed"):
         assert said in done.stdout
+    assert "it_can_be_built" not in done.stdout
+    every = cli("check-plugin", HAZE, "--all").stdout
+    assert "it_can_be_built" in every and "`observed` is None" in every
 
 
 def test_a_broken_promise_is_exit_code_1_with_its_remedy(tmp_path):

@@ -308,3 +308,14 @@ def test_options_that_name_other_components_are_built_with_them():
     choice = choice_of(entry, options={listed[0]: [{"kind": "block_patch", "size": 6}]}, plugins=plugins)
     case = ComponentCase(choice, fitting_context(choice))
     assert len(case.built.parts) == 1
+
+
+def test_no_corner_fetches_anything():
+    seen = 0
+    for entry in REGISTRY:
+        fields = entry.component.options.model_fields
+        if "download" in fields:
+            corners = option_corners(entry.component.options)
+            assert not any(corner.download for corner in corners.values())
+            seen += 1
+    assert seen == 4

@@ -274,7 +274,10 @@ def complaints_are_records_about_options(case: ComponentCase) -> None:
 @COMPONENT_CHECKS.add
 def it_can_be_built(case: ComponentCase) -> None:
     """`build(options, context)` returns an object."""
-    with advised("what cannot be built with options that are accepted is told by `complaints`"):
+    remedy = "what cannot be built with options that are accepted is told by `complaints`"
+    if case.category == "dataset":
+        remedy = "give options with which it can be built, such as the place of its files"
+    with advised(remedy):
         built = case.build()
     require(built is not None, "`build` returned None", "return the component")
 

@@ -25,8 +25,9 @@ def option_corners(
 
     An option takes each of its literals, both bools, None, and its bounds, just inside where a bound is
     excluded; an integer also the one above its lowest. `required` are values that stay as they are:
-    options without a default, and small sizes. Sets that the options' own validators refuse are left
-    out, and so are bounds beyond +-`largest`.
+    options without a default, and small sizes. `download` stays as it is too: a check fetches nothing.
+    Sets that the options' own validators refuse are left out, and so are bounds beyond +-`largest`.
+
     Raises PluginError where the defaults with `required` are refused.
     """
     base = dict(required or {})
@@ -39,7 +40,7 @@ def option_corners(
         ) from error
     corners = {"defaults": default}
     for name, field in options_type.model_fields.items():
-        if name in base:
+        if name in base or name == "download":
             continue
         for value in _alternatives(field.annotation, field.metadata, largest):
             corner = _valid(options_type, {**base, name: value})
