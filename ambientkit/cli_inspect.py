@@ -15,10 +15,10 @@ from ambientkit.engine import Engine
 from ambientkit.run_folder import write_text
 
 if TYPE_CHECKING:
-    from ambientkit.identifiability import Evidence
-    from ambientkit.inspection import Inspection
-    from ambientkit.inspection_further import Further
-    from ambientkit.inspection_noise import Noise
+    from ambientkit.inspecting.further import Further
+    from ambientkit.inspecting.inspection import Inspection
+    from ambientkit.inspecting.noise import Noise
+    from ambientkit.inspecting.verdicts import Evidence
 
 Row = tuple[str, str]
 
@@ -64,7 +64,7 @@ def inspect(
     """
     with shell.progress() as progress:
         found = engine.inspect(recipe, *overrides, draws=draws, samples=samples, progress=progress)
-    from ambientkit.inspection_report import plain
+    from ambientkit.inspecting.report import plain
 
     if out is not None:
         _write(found, out)
@@ -81,8 +81,8 @@ WRITTEN = ("inspect.json", "inspect.png", "observed.png")
 
 
 def _write(found: Inspection, out: Path) -> None:
-    from ambientkit.inspection_pictures import maps_sheet, samples_sheet, save
-    from ambientkit.inspection_report import plain
+    from ambientkit.inspecting.pictures import maps_sheet, samples_sheet, save
+    from ambientkit.inspecting.report import plain
 
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "inspect.json", json.dumps(plain(found), ensure_ascii=False) + "\n")
@@ -130,8 +130,8 @@ def _about(found: Inspection) -> Iterator[Row]:
 
 
 def _observation(evidence: Evidence) -> Iterator[Row]:
-    from ambientkit.identifiability import named
-    from ambientkit.inspection_report import size_of_holes, summary
+    from ambientkit.inspecting.report import size_of_holes, summary
+    from ambientkit.inspecting.verdicts import named
 
     masks, pairs = evidence.masks, evidence.pairs
     yield "estimated from", evidence.among
@@ -156,7 +156,7 @@ def _chance(count: int) -> str:
 
 
 def _further(further: Further) -> Iterator[Row]:
-    from ambientkit.inspection_report import size_of_holes, summary
+    from ambientkit.inspecting.report import size_of_holes, summary
 
     yield "sensor", f"{further.sensor}, applied to {_percent(further.probability)} of the pictures"
     yield "where it is applied:", ""

@@ -24,7 +24,7 @@ from ambientkit.recipe_check import choose as choose_component
 if TYPE_CHECKING:
     from ambientkit.completion import TrainedRun
     from ambientkit.data import Progress
-    from ambientkit.inspection import Inspection
+    from ambientkit.inspecting.inspection import Inspection
     from ambientkit.machine import Machine
     from ambientkit.trainer import Trainer
 
@@ -107,7 +107,7 @@ class Engine:
         Nothing is trained and nothing is written. Raises RecipeError, InputError, PluginError or DataError.
         """
         from ambientkit.data import no_progress
-        from ambientkit.inspection import inspect
+        from ambientkit.inspecting.inspection import inspect
 
         return inspect(self.load(recipe, *overrides), draws, samples, progress or no_progress)
 

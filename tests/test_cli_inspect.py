@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from ambientkit.cli import main
-from ambientkit.inspection_pictures import GAP
+from ambientkit.inspecting.pictures import GAP
 
 RECIPE = """\
 recipe: 1

@@ -18,8 +18,8 @@ from engine_recipes import fidelity_only
 
 from ambientkit import Context, Engine
 from ambientkit.errors import PluginError
-from ambientkit.identifiability import find_certificate, hitting_set
-from ambientkit.mask_statistics import collect
+from ambientkit.inspecting.masks import collect
+from ambientkit.inspecting.verdicts import find_certificate, hitting_set
 from ambientkit.streams import stream
 
 CORNERS = list(product((27, 55), (27, 55)))

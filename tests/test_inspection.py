@@ -16,12 +16,13 @@ from engine_recipes import fidelity_only, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ambientkit import Engine, mask_statistics
+from ambientkit import Engine
 from ambientkit.assembly import prepare_data
 from ambientkit.errors import InputError
-from ambientkit.inspection_pictures import GAP, maps_sheet, pictures, samples_sheet, sheet, strips
-from ambientkit.inspection_report import plain
-from ambientkit.mask_statistics import Masks, choose_sites, collect, compare, pairs
+from ambientkit.inspecting import masks
+from ambientkit.inspecting.masks import Masks, choose_sites, collect, compare, pairs
+from ambientkit.inspecting.pictures import GAP, maps_sheet, pictures, samples_sheet, sheet, strips
+from ambientkit.inspecting.report import plain
 from ambientkit.streams import stream
 
 
@@ -91,8 +92,8 @@ def test_pairs_are_those_of_a_loop(n, shape, rate, seed, block):
     observed = random_masks(n, shape, rate, seed)
     found = masks_of(observed)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mask_statistics, "BLOCK", block)
-        patch.setattr(mask_statistics, "TOLD", 2.0)
+        patch.setattr(masks, "BLOCK", block)
+        patch.setattr(masks, "TOLD", 2.0)
         counted = pairs(found)
     flat = observed.flatten(1)
     never, told, shares = 0, set(), []
@@ -216,7 +217,7 @@ def test_chances_of_the_further_measurement(engine):
 
 
 def test_what_lies_beside_a_hole_is_counted_there():
-    from ambientkit.inspection_further import Tally
+    from ambientkit.inspecting.further import Tally
 
     observed = torch.ones(3, 1, 6, 6, dtype=torch.bool)
     observed[:2, :, 2, 2] = False

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ambientkit.data import CHUNK
+from ambientkit.inspecting.masks import Masks
 from ambientkit.interfaces import Dataset, Measurement, Shape
-from ambientkit.mask_statistics import Masks
 from ambientkit.streams import stream
 
 BATCHES = 6  # of draws, to find pixels that are never seen together and to try them

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
-from ambientkit.identifiability import Evidence
-from ambientkit.inspection import Inspection
-from ambientkit.inspection_further import Further
-from ambientkit.mask_statistics import Gap, Masks
+from ambientkit.inspecting.further import Further
+from ambientkit.inspecting.inspection import Inspection
+from ambientkit.inspecting.masks import Gap, Masks
+from ambientkit.inspecting.verdicts import Evidence
 
 FORMAT = 1
 

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from ambientkit.inspection import Inspection
+from ambientkit.inspecting.inspection import Inspection
 
 GAP = 2  # pixels of grey between tiles
 LEAST = 64  # samples are enlarged by a whole factor until their longer side has about so many pixels

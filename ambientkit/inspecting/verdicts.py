@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ambientkit.inspecting.masks import TOLD, Masks, Pairs, Place
 from ambientkit.interfaces import Measurement
-from ambientkit.mask_statistics import TOLD, Masks, Pairs, Place
 from ambientkit.registry import Verdict
 
 EXAMPLES = 6

@@ -12,12 +12,12 @@ from torch import Tensor
 from ambientkit.assembly import Opened, build_sensor, open_data
 from ambientkit.data import Progress, no_progress, rendered, to_float
 from ambientkit.errors import InputError, PluginError
-from ambientkit.identifiability import Evidence, Judgement, find_certificate, judge, named
-from ambientkit.inspection_further import Further, examine
-from ambientkit.inspection_noise import Noise, noise_level
+from ambientkit.inspecting.further import Further, examine
+from ambientkit.inspecting.masks import Gap, collect, compare, pairs
+from ambientkit.inspecting.noise import Noise, noise_level
+from ambientkit.inspecting.sources import Arrived, Drawn, MaskSource
+from ambientkit.inspecting.verdicts import Evidence, Judgement, find_certificate, judge, named
 from ambientkit.interfaces import Measured, Measurement, Shape
-from ambientkit.mask_sources import Arrived, Drawn, MaskSource
-from ambientkit.mask_statistics import Gap, collect, compare, pairs
 from ambientkit.recipe import Choice, Plan
 from ambientkit.registry import Verdict
 from ambientkit.streams import stream

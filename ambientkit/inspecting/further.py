@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ambientkit.mask_sources import Drawn, MaskSource
-from ambientkit.mask_statistics import TOLD, Gap, Masks, Place, collect, compare
+from ambientkit.inspecting.masks import TOLD, Gap, Masks, Place, collect, compare
+from ambientkit.inspecting.sources import Drawn, MaskSource
 
 
 @dataclass(frozen=True, eq=False)
