@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from ambientkit import Engine, interfaces, recipe, recipe_file
+from ambientkit import Engine, interfaces, recipe, recipe_file, testing
 from ambientkit.cli_tables import option_rows
 from ambientkit.hookspecs import Lifecycle, Registration
 from ambientkit.registry import CATEGORIES, Registered
@@ -171,11 +171,23 @@ def _kind(entry: Registered) -> str:
     return f"{text}\n{_keys(options)}" if options.model_fields else text
 
 
+def checks() -> str:
+    """Every check of the contract kit, contract by contract."""
+    parts = []
+    for category in (*CATEGORIES, "component"):
+        listed = getattr(testing, f"{category.upper()}_CHECKS")
+        rows = [(f"`{check.name}`", check.summary) for check in listed]
+        title = "Any component, by its options" if category == "component" else category.capitalize()
+        parts.append(f"\n### {title}\n\n{table(('check', 'what holds'), rows)}")
+    return "".join(parts) + "\n"
+
+
 MAKERS: dict[str, Callable[[], str]] = {
     "recipe-keys": recipe_keys,
     "components": components,
     "recipes": recipes,
     "hooks": hooks,
+    "checks": checks,
     **{
         f"contract-{category}": partial(contract, category)
         for category in CATEGORIES
