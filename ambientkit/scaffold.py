@@ -71,8 +71,9 @@ class Package:
 
     def texts(self) -> dict[PurePosixPath, str]:
         """Every file of the package by its path inside it."""
-        found = [*_templates("common"), *_templates(self.category)]
-        values = self._values([name for name, _ in found])
+        own = list(_templates(self.category))
+        found = [*_templates("common"), *own]
+        values = self._values([name for name, _ in own])
         return {self._place(name): Template(text).substitute(values) for name, text in found}
 
     def _values(self, names: list[str]) -> dict[str, str]:

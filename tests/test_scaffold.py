@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -88,6 +89,14 @@ def test_options_are_described_and_bounded(made):
     assert len(own) == len(CATEGORIES) and len(numbers) >= 12
     assert all(any("inimum" in key for key in held) and held["description"] for held in numbers)
     assert recipe_schema.schema(registry)
+
+
+def test_every_file_that_a_readme_names_is_there(made):
+    for category, folder in made.items():
+        named = re.findall(r"^- `(\S+)`: ", (folder / "README.md").read_text("utf-8"), re.MULTILINE)
+        assert len(named) == 4, category
+        assert [name for name in named if not (folder / name).is_file()] == [], category
+        assert not any("conftest" in name for name in named), category
 
 
 @pytest.mark.slow  # the CI script runs them too, from their wheels
