@@ -89,12 +89,27 @@ class Fourier(Measurement):
 def centred_spectrum(images: Tensor) -> Tensor:
     """(n, 2 C, H, W): the orthonormal Fourier transform, real parts, then imaginary ones.
 
-    Place 0 and frequency 0 are in the middle.
+    Place 0 and frequency 0 are in the middle. Where both sides are even, moving them there is changing
+    signs on a chessboard before and after, which is several times as fast as moving values.
     """
     sides = (-2, -1)
-    spectrum = torch.fft.fft2(torch.fft.ifftshift(images, dim=sides), norm="ortho")
-    centred: Tensor = torch.fft.fftshift(torch.cat([spectrum.real, spectrum.imag], 1), dim=sides)
-    return centred
+    if any(side % 2 for side in images.shape[-2:]):
+        spectrum = torch.fft.fft2(torch.fft.ifftshift(images, dim=sides), norm="ortho")
+        return _parts(torch.fft.fftshift(spectrum, dim=sides))
+    board = _chessboard(images)
+    last = -board if sum(images.shape[-2:]) // 2 % 2 else board  # + at frequency 0
+    return _parts(torch.fft.fft2(images * board, norm="ortho")).mul_(last)
+
+
+def _parts(spectrum: Tensor) -> Tensor:
+    """Complex (n, C, H, W) as real (n, 2 C, H, W), a new tensor."""
+    return torch.view_as_real(spectrum).movedim(-1, 1).flatten(1, 2)
+
+
+def _chessboard(images: Tensor) -> Tensor:
+    """(H, W) of 1 and -1 in turn, 1 in the upper left corner."""
+    rows, columns = (1 - 2 * (torch.arange(side, device=images.device) % 2) for side in images.shape[-2:])
+    return (rows.unsqueeze(-1) * columns).to(images.dtype)
 
 
 def _middle(count: int, length: int, device: torch.device) -> Tensor:
