@@ -40,7 +40,6 @@ class Quantise(Measurement):
         """The level that each pixel is rounded to; computed in float32 or, for float64 images, in that."""
         half = (self.levels - 1) / 2
         precise = images.to(torch.promote_types(images.dtype, torch.float32))
-        place = (within(precise, -1, 1) + 1) * half
         shift = theta["dither"] if self.random else 0.5
-        level = within(floor(place, shift=shift), 0, self.levels - 1)
-        return (level / half - 1).to(images.dtype)
+        place = floor(within(precise, -1, 1), half, half + shift)
+        return within(place, 0, self.levels - 1).div_(half).sub_(1).to(images.dtype)

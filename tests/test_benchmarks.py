@@ -1,0 +1,41 @@
+"""The benchmarks run, and leave nothing out."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+
+import pytest
+from docs_tables import ROOT
+
+from ambientkit import Engine
+
+
+@pytest.fixture(scope="module")
+def sensors():
+    spec = importlib.util.spec_from_file_location("bench_sensors", ROOT / "benchmarks/sensors.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_sensor_is_timed_against_a_budget(sensors):
+    kinds = {k for k in Engine(discover=False).plugins.registry.names("measurement") if "/" not in k}
+    rows = sensors.rows(batch=2, repeats=1)
+    assert {row.kind for row in rows} | set(sensors.NOT_TIMED) == kinds
+    assert {row.kind for row in rows} == set(sensors.MILLISECONDS) | set(sensors.RESTS_ON)
+    assert all(row.budget > 0 and row.median >= 0 for row in rows)
+    assert not sensors.Row("slow", median=6.0, budget=5.0).kept
+
+
+def test_figures_are_printed_and_kept(sensors, tmp_path, monkeypatch, capsys):
+    slow = sensors.Row("slow", 6.0, 5.0, "round", 3.6)
+    monkeypatch.setattr(sensors, "rows", lambda batch, repeats: [slow])
+    monkeypatch.setattr(sys, "argv", ["sensors.py", "--out", str(tmp_path / "figures.json")])
+    assert sensors.main() == 1
+    assert "TOO SLOW" in capsys.readouterr().out
+    kept = json.loads((tmp_path / "figures.json").read_text())
+    assert kept["rows"][0]["ratio"] == 3.6 and kept["threads"] == 1
