@@ -14,6 +14,7 @@ import platform
 import statistics
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -136,7 +137,9 @@ _MATRIX = torch.randn(3 * 64 * 64 // 10, 3 * 64 * 64) / 35
 
 def _jpeg_files(images: Tensor) -> Tensor:
     pixels = ((images + 1) * 127.5).to(torch.uint8)
-    return torch.stack([io.decode_jpeg(io.encode_jpeg(each, quality=50)) for each in pixels])
+    with warnings.catch_warnings():  # torchvision 0.29 announces that its codec will go
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.stack([io.decode_jpeg(io.encode_jpeg(each, quality=50)) for each in pixels])
 
 
 RESTS_ON: dict[str, tuple[str, Callable[[Tensor], Tensor]]] = {
