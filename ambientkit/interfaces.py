@@ -48,6 +48,9 @@ class View:
 
     `region`, bool (n, 1, H, W), is a place to look at closely: for a fake the pixels that were
     made, for a real an independent draw of the same law (its own hole would give it away).
+
+    Between a real and a fake, where a gradient penalty looks, `observed` and `region` are floats in
+    [0, 1]: read them by `.to(y.dtype)`, not as bool.
     """
 
     y: Tensor

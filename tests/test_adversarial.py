@@ -5,10 +5,13 @@ import math
 import pytest
 import torch
 from ambientkit_plugins.adversarial import register_objectives
+from ambientkit_plugins.adversarial.penalties import between
+from ambientkit_plugins.dcgan.networks import DcganDiscriminator
 from torch import nn
 from torch.nn.utils import parametrizations
 
 from ambientkit import Context, View
+from ambientkit.errors import RecipeError
 
 REAL, FAKE = View(torch.tensor([0.5, 3.0])), View(torch.tensor([-2.0, 0.25]))
 
@@ -48,7 +51,7 @@ def test_terms(kind):
 
 
 def test_all_built_ins_are_tested():
-    assert {component.kind for component in register_objectives()} == set(BY_HAND)
+    assert {component.kind for component in register_objectives()} == {*BY_HAND, "rpgan", "wgan_gp"}
 
 
 @pytest.mark.parametrize("kind", BY_HAND)
@@ -109,7 +112,110 @@ def test_other_games_leave_weights_alone(kind):
     assert torch.equal(network.weight, before)
 
 
-def test_only_wgan_clip_clips_weights():
-    facts = {c.kind: c.options().facts() for c in register_objectives()}
+def test_facts_say_who_clips_and_who_penalises():
+    kinds = {c.kind: c.options for c in register_objectives()}
+    facts = {kind: options().facts() for kind, options in kinds.items()}
     assert facts.pop("wgan_clip") == {"clips_weights"}
-    assert set(facts.values()) == {frozenset()}
+    assert facts.pop("wgan_gp") == facts.pop("rpgan") == {"gradient_penalty"}
+    assert set(facts.values()) == {frozenset()} and len(facts) == 3
+    assert kinds["hinge"](r1=2.0).facts() == kinds["lsgan"](r2=0.5).facts() == {"gradient_penalty"}
+    assert kinds["rpgan"](r1=0, r2=0).facts() == frozenset()
+
+
+# Relativistic pairing and penalties -------------------------------------------------------------
+
+
+def test_pairs_by_hand():
+    game = objective("rpgan", r1=0, r2=0)
+    # D(y) - D(y^) = .5 + 2 and 3 - .25
+    terms = game.discriminator_terms(lambda view: view.y, REAL, FAKE)
+    assert {k: v.item() for k, v in terms.items()} == pytest.approx(
+        {"pairs": (softplus(-2.5) + softplus(-2.75)) / 2}
+    )
+    terms = game.generator_terms(lambda view: view.y, REAL, FAKE)
+    assert terms["adversarial"].item() == pytest.approx((softplus(2.5) + softplus(2.75)) / 2)
+
+
+def steep(view):
+    """D(y) = 3 y_0 + y_1^2 / 2, whose gradient is (3, y_1)."""
+    return 3 * view.y[:, 0] + view.y[:, 1].square() / 2
+
+
+TWO_REALS = View(torch.tensor([[0.0, 4.0], [1.0, 0.0]]))  # ||grad||^2 = 9 + 16 and 9 + 0
+TWO_FAKES = View(torch.tensor([[2.0, 1.0], [5.0, 1.0]]))  # 9 + 1, twice
+
+
+@pytest.mark.parametrize("kind", ["hinge", "non_saturating", "lsgan", "rpgan"])
+def test_zero_centred_penalties_by_hand(kind):
+    terms = objective(kind, r1=2.0, r2=0.5).discriminator_terms(steep, TWO_REALS, TWO_FAKES)
+    assert terms["r1"].item() == pytest.approx(2.0 / 2 * (25 + 9) / 2)
+    assert terms["r2"].item() == pytest.approx(0.5 / 2 * 10)
+    without = objective(kind, r1=0.0, r2=0.5).discriminator_terms(steep, TWO_REALS, TWO_FAKES)
+    assert "r1" not in without and "r2" in without
+
+
+def test_the_wasserstein_penalty_of_a_linear_critic_by_hand():
+    """||grad|| = 5 everywhere, wherever between reals and fakes it is looked at: 10 (5 - 1)^2."""
+    terms = objective("wgan_gp").discriminator_terms(
+        lambda view: 3 * view.y[:, 0] - 4 * view.y[:, 1], TWO_REALS, TWO_FAKES
+    )
+    assert terms["penalty"].item() == pytest.approx(160.0)
+    assert terms["real"].item() == pytest.approx(-(-16 + 3) / 2)
+    assert terms["fake"].item() == pytest.approx((2 + 11) / 2)
+    flat = objective("wgan_gp", strength=3.0).discriminator_terms(
+        lambda view: 0 * view.y.sum(1), TWO_REALS, TWO_FAKES
+    )
+    assert flat["penalty"].item() == pytest.approx(3.0, abs=1e-4)
+
+
+def test_penalties_have_a_gradient_by_the_weights():
+    for kind, options in {"wgan_gp": {}, "hinge": {"r1": 1.0}, "rpgan": {}}.items():
+        critic = nn.Sequential(nn.Linear(2, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
+        terms = objective(kind, **options).discriminator_terms(
+            lambda view, critic=critic: critic(view.y).squeeze(1), TWO_REALS, TWO_FAKES
+        )
+        penalties = [value for name, value in terms.items() if name in {"penalty", "r1", "r2"}]
+        assert penalties
+        for value in penalties:
+            gradient = torch.autograd.grad(value, critic[0].weight, retain_graph=True)[0]
+            assert gradient.abs().max() > 0
+        assert TWO_REALS.y.grad is None and not TWO_REALS.y.requires_grad
+
+
+def test_between_a_real_and_a_fake_everything_lies_on_one_line():
+    torch.manual_seed(0)
+    masks = torch.zeros(64, 1, 4, 4, dtype=torch.bool), torch.ones(64, 1, 4, 4, dtype=torch.bool)
+    known = {"angle": torch.full((64, 2), 1.0)}, {"angle": torch.full((64, 2), 3.0)}
+    real = View(torch.zeros(64, 3, 4, 4), masks[0], known[0], masks[0])
+    middle = between(real, View(torch.ones(64, 3, 4, 4), masks[1], known[1], masks[1]))
+    share = middle.y[:, 0, 0, 0]  # of the fake
+    assert 0 < share.min() < 0.1 and 0.9 < share.max() < 1
+    for part in (middle.y, middle.observed, middle.region):
+        assert torch.allclose(part, share.view(-1, 1, 1, 1).expand_as(part))
+    assert torch.allclose(middle.known["angle"], 1 + 2 * share.view(-1, 1).expand(-1, 2))
+    assert between(View(real.y), real).observed is None
+
+
+def test_a_mask_channel_takes_masks_between_two():
+    network = DcganDiscriminator((1, 16, 16), width=2)
+    y, mask = torch.randn(2, 1, 16, 16), torch.rand(2, 1, 16, 16) < 0.5
+    assert torch.equal(network(View(y, mask)), network(View(y, mask.float())))
+    assert not torch.equal(network(View(y, mask)), network(View(y, mask.float() / 2)))
+
+
+@pytest.mark.parametrize(
+    "game", [{"kind": "wgan_gp"}, {"kind": "rpgan"}, {"kind": "hinge", "r1": 1.0}], ids=lambda g: g["kind"]
+)
+def test_they_train_and_resume_to_the_bit(engine, tiny, tmp_path, game):
+    recipe = tiny(train={"steps": 2, "checkpoints": {"every": 1}}) | {"objective": game}
+    whole = engine.run(recipe, out=tmp_path / "whole")
+    part = engine.run(recipe, out=tmp_path / "part")
+    engine.resume(part.folder, checkpoint="step-0000001")
+    last = "checkpoints/step-0000002/discriminator.safetensors"
+    assert (whole.folder / last).read_bytes() == (part.folder / last).read_bytes()
+
+
+def test_batch_norm_in_the_discriminator_is_refused(engine, tiny):
+    recipe = tiny() | {"discriminator": {"kind": "dcgan", "width": 4, "norm": "batch"}}
+    with pytest.raises(RecipeError, match="penalises gradients, which batch norm mixes"):
+        engine.load(recipe | {"objective": {"kind": "hinge", "r1": 1.0}})

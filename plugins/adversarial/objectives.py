@@ -1,6 +1,7 @@
 """The games, one class each; D is a raw score, higher for real, and a mean is over all scores of the batch.
 
-All have `real` and `fake` terms for the discriminator and an `adversarial` one for the generator.
+Most have `real` and `fake` terms for the discriminator, beside penalties; all have an `adversarial` one for
+the generator.
 """
 
 from __future__ import annotations
@@ -14,8 +15,32 @@ from torch.nn import functional
 from ambientkit import Objective, View
 from ambientkit.interfaces import Critic, Terms
 
+from .penalties import one_centred, zero_centred
 
-class _Game(Objective):
+
+class _Penalised(Objective):
+    """What all games share: zero-centred gradient penalties.
+
+    `r1` is their strength at reals, `r2` at fakes; 0 is none.
+    """
+
+    def __init__(self, r1: float = 0.0, r2: float = 0.0) -> None:
+        self.r1 = r1
+        self.r2 = r2
+
+    def penalties(self, critic: Critic, real: View, fake: View) -> Terms:
+        """{"r1", "r2"}, 0-d, those that have a strength."""
+        sides = {"r1": (real, self.r1), "r2": (fake, self.r2)}
+        return {
+            name: zero_centred(critic, view, strength) for name, (view, strength) in sides.items() if strength
+        }
+
+    def after_discriminator_step(self, discriminator: nn.Module) -> None:
+        """The weights stay as they are."""
+        return
+
+
+class _Game(_Penalised):
     """A game whose terms are means of a function of one score."""
 
     @abstractmethod
@@ -31,16 +56,13 @@ class _Game(Objective):
         """The generator's cost of fake scores, element by element."""
 
     def discriminator_terms(self, critic: Critic, real: View, fake: View) -> Terms:
-        """{"real", "fake"}, 0-d each; their sum is the discriminator's loss."""
-        return {"real": self.real(critic(real)).mean(), "fake": self.fake(critic(fake)).mean()}
+        """{"real", "fake"} and the penalties, 0-d each; their sum is the discriminator's loss."""
+        terms = {"real": self.real(critic(real)).mean(), "fake": self.fake(critic(fake)).mean()}
+        return terms | self.penalties(critic, real, fake)
 
     def generator_terms(self, critic: Critic, real: View, fake: View) -> Terms:
         """{"adversarial"}, 0-d; real pictures are not looked at."""
         return {"adversarial": self.adversarial(critic(fake)).mean()}
-
-    def after_discriminator_step(self, discriminator: nn.Module) -> None:
-        """The weights stay as they are."""
-        return
 
 
 class Hinge(_Game):
@@ -100,18 +122,8 @@ class LeastSquares(_Game):
         return (scores - 1).square() / 2
 
 
-class WassersteinClipped(_Game):
-    """Arjovsky, Chintala and Bottou 2017, eq. 2 and algorithm 1.
-
-    L_D = -E[D(y)] + E[D(y^)],  L_G = -E[D(y^)],  then w <- clip(w, -c, c)
-
-    Only weights of convolution and linear layers are clipped: they alone make D steep, while a
-    norm's scale clipped to 0.01 would shut the signal off. Of a layer with spectral norm the
-    original weight is clipped, before it is normalised.
-    """
-
-    def __init__(self, clip: float = 0.01) -> None:
-        self.clip = clip
+class _Wasserstein(_Game):
+    """L_D = -E[D(y)] + E[D(y^)],  L_G = -E[D(y^)]; how D is kept from being steep is for others to say."""
 
     def real(self, scores: Tensor) -> Tensor:
         """-D(y)."""
@@ -125,12 +137,57 @@ class WassersteinClipped(_Game):
         """-D(y^)."""
         return -scores
 
+
+class WassersteinClipped(_Wasserstein):
+    """Arjovsky, Chintala and Bottou 2017, eq. 2 and algorithm 1: then w <- clip(w, -c, c).
+
+    Only weights of convolution and linear layers are clipped: they alone make D steep, while a
+    norm's scale clipped to 0.01 would shut the signal off. Of a layer with spectral norm the
+    original weight is clipped, before it is normalised.
+    """
+
+    def __init__(self, clip: float = 0.01) -> None:
+        super().__init__()
+        self.clip = clip
+
     @torch.no_grad()
     def after_discriminator_step(self, discriminator: nn.Module) -> None:
         """Clip the weights to [-clip, clip], in place."""
         for module in discriminator.modules():
             if isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
                 _stored_weight(module).clamp_(-self.clip, self.clip)
+
+
+class WassersteinPenalised(_Wasserstein):
+    """Gulrajani et al. 2017, eq. 3: the critic's slope is pulled to 1 between reals and fakes.
+
+    L_D = E[D(y^)] - E[D(y)] + strength * E[(||grad D(e y + (1 - e) y^)|| - 1)^2], e uniform in [0, 1]
+    """
+
+    def __init__(self, strength: float = 10.0) -> None:
+        super().__init__()
+        self.strength = strength
+
+    def penalties(self, critic: Critic, real: View, fake: View) -> Terms:
+        """{"penalty"}, 0-d."""
+        return {"penalty": one_centred(critic, real, fake, self.strength)}
+
+
+class Relativistic(_Penalised):
+    """Each real against the fake beside it (RpGAN, Jolicoeur-Martineau 2019), as R3GAN plays it.
+
+    L_D = E[softplus(D(y^) - D(y))] + r1 / 2 E||grad D(y)||^2 + r2 / 2 E||grad D(y^)||^2,
+    L_G = E[softplus(D(y) - D(y^))]  (Huang et al. 2024, sec. 2)
+    """
+
+    def discriminator_terms(self, critic: Critic, real: View, fake: View) -> Terms:
+        """{"pairs"} and the penalties, 0-d each."""
+        pairs = functional.softplus(critic(fake) - critic(real)).mean()
+        return {"pairs": pairs} | self.penalties(critic, real, fake)
+
+    def generator_terms(self, critic: Critic, real: View, fake: View) -> Terms:
+        """{"adversarial"}, 0-d."""
+        return {"adversarial": functional.softplus(critic(real) - critic(fake)).mean()}
 
 
 def _stored_weight(layer: nn.Module) -> Tensor:

@@ -67,7 +67,9 @@ class DcganDiscriminator(nn.Module, Discriminator):
             return view.y
         if view.observed is None:
             raise PluginError("dcgan: the sensor says not what is observed; set mask_channel: false")
-        return torch.cat([view.y, view.observed.all(1, keepdim=True).to(view.y.dtype)], dim=1)
+        # Where a penalty looks between a real and a fake, the mask is a number between 0 and 1.
+        seen = view.observed.to(view.y.dtype).amin(1, keepdim=True)
+        return torch.cat([view.y, seen], dim=1)
 
 
 def _halving_layers(channels_in: int, widths: list[int], norm: str) -> Iterator[nn.Module]:
