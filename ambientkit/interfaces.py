@@ -65,7 +65,8 @@ class RoundTrip:
 
     `y_further`, `observed_further` are what the generator saw: `y` and `observed`, or less where
     a further measurement hid more. `completed` is `made`, composited if the recipe says so, and
-    `y_fake` is `completed` measured with the fresh, independent `theta_fresh`.
+    `y_fake` is `completed` measured with the fresh, independent `theta_fresh`; `known_fake` is what
+    the instrument would report of it.
     """
 
     y: Tensor
@@ -77,6 +78,7 @@ class RoundTrip:
     theta_fresh: Theta
     y_fake: Tensor
     observed_fake: Tensor | None
+    known_fake: Theta | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -221,6 +221,9 @@ def fidelities_have_what_they_need(case: Case) -> Iterator[Problem]:
         if "needs_exact" in facts and not case.has("exact", "measurement"):
             message = f"needs observed pixels that are exact, which those of measurement {sensor} are not"
             yield case.problem(keys, message, "use another sensor or fidelity")
+        if "vanishes_composited" in facts and case.recipe.composite:
+            message = "is always 0 where observed pixels are kept, for they are then measured as they were"
+            yield case.problem(keys, message, "set composite: false, or use held_out")
 
 
 def fidelities_are_different(case: Case) -> Iterator[Problem]:

@@ -75,7 +75,7 @@ class Options(BaseModel):
         - of a generator: `completes`, `latent`, `batch_norm`; of a discriminator: `batch_norm`;
         - of an objective: `gradient_penalty`, `clips_weights`;
         - of a fidelity, what it needs: `needs_observed`, `needs_further`, `needs_exact`,
-          `needs_completion`;
+          `needs_completion`; and `vanishes_composited` (it is always 0 where pixels are kept);
         - of a metric, what it needs: `truth` (the clean picture), `observed`.
 
         Others find them in `Context.facts` with the category before them (`measurement:exact`).

@@ -76,14 +76,14 @@ def round_trip(method: Method, network: Network, real: Measured, draws: Draws) -
         theta_fresh=draws.theta_fresh,
         y_fake=method.sensor.measure(completed, draws.theta_fresh),
         observed_fake=method.sensor.observed(draws.theta_fresh, method.image_shape),
+        known_fake=method.sensor.known(draws.theta_fresh),
     )
 
 
-def views(method: Method, real: Measured, trip: RoundTrip, draws: Draws) -> tuple[View, View]:
+def views(real: Measured, trip: RoundTrip, draws: Draws) -> tuple[View, View]:
     """The two sides of the comparison: y and y^, never x^ itself."""
     made_there = None if trip.observed_further is None else ~trip.observed_further.all(1, keepdim=True)
-    known_fake = method.sensor.known(trip.theta_fresh)
     return (
         View(real.y, real.observed, real.known, draws.region),
-        View(trip.y_fake, trip.observed_fake, known_fake, made_there),
+        View(trip.y_fake, trip.observed_fake, trip.known_fake, made_there),
     )

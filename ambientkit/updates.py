@@ -80,7 +80,7 @@ def _discriminator_terms(game: Game, real: Measured, draws: Draws) -> Terms:
     assert game.discriminator and game.objective
     with torch.no_grad():
         trip = game.trip(real, draws)
-    real_view, fake_view = views(game.method, real, trip, draws)
+    real_view, fake_view = views(real, trip, draws)
     critic = critic_of(game.machine, game.discriminator.network)
     terms = game.objective.discriminator_terms(critic, real_view, fake_view)
     return {f"discriminator/{name}": value for name, value in terms.items()}
@@ -88,7 +88,7 @@ def _discriminator_terms(game: Game, real: Measured, draws: Draws) -> Terms:
 
 def _generator_terms(game: Game, real: Measured, draws: Draws) -> Terms:
     trip = game.trip(real, draws)
-    terms = _adversarial_terms(game, *views(game.method, real, trip, draws))
+    terms = _adversarial_terms(game, *views(real, trip, draws))
     restore = partial(_restore, game, draws)
     for name, weight, fidelity in game.fidelities:
         for term, value in fidelity.terms(trip, restore, game.method.sensor.measure).items():

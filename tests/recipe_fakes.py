@@ -153,6 +153,7 @@ TABLE: dict[str, dict[str, type[Options]]] = {
             "HeldOut", {"needs_further", "needs_observed", "needs_exact"}, norm=(Literal["l1", "l2"], "l1")
         ),
         "consistency": options("Consistency", set()),
+        "again": options("Again", {"vanishes_composited"}),
     },
     "metric": {
         "truth": options("Truth", {"truth"}),

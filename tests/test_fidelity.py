@@ -7,11 +7,14 @@ import torch
 from ambientkit_plugins.fidelity import register_fidelities
 
 from ambientkit import Context, RoundTrip
-from ambientkit.errors import PluginError
+from ambientkit.errors import PluginError, RecipeError
+from ambientkit.round_trip import composited
+
+KINDS = {component.kind: component for component in register_fidelities()}
 
 
 def held_out(norm="l1"):
-    (component,) = register_fidelities()
+    component = KINDS["held_out"]
     return component.build(component.options(norm=norm), Context())
 
 
@@ -91,6 +94,69 @@ def test_without_observed_it_is_refused():
 
 
 def test_facts():
-    (component,) = register_fidelities()
     needs = {"needs_observed", "needs_further", "needs_exact", "needs_completion"}
-    assert component.options().facts() == needs
+    assert KINDS["held_out"].options().facts() == needs
+    assert KINDS["measurement_consistency"].options().facts() == {"needs_completion", "vanishes_composited"}
+    assert len(KINDS) == 2
+
+
+# Consistency of measurements --------------------------------------------------------------------
+
+
+def consistency(y_fake, theta, restore, measure):
+    fidelity = KINDS["measurement_consistency"].build(None, Context())
+    known = {"gain": theta["gain"]}
+    the_trip = RoundTrip(Y, None, Y, None, MADE, MADE, theta, y_fake, None, known)
+    (term,) = fidelity.terms(the_trip, restore, measure).values()
+    return term
+
+
+def test_consistency_by_hand():
+    """F(x) = gain x + noise with the same theta twice; G adds 1 to what it sees, of the right gain."""
+    theta = {"gain": torch.tensor([2.0, 0.5]).view(2, 1, 1, 1), "noise": pictures([9, 9], [-9, -9])}
+    y_fake = pictures([0.0, 1.0], [0.5, -1.0])
+
+    def restore(measured):
+        assert measured.known["gain"] is theta["gain"] and measured.observed is None
+        return measured.y + 1
+
+    def measure(images, drawn):
+        assert drawn is theta
+        return drawn["gain"] * images + drawn["noise"]
+
+    # 2 (0 + 1) + 9 - 0, 2 (1 + 1) + 9 - 1;  .5 (.5 + 1) - 9 - .5, .5 (-1 + 1) - 9 + 1
+    expected = (11**2 + 12**2 + 8.75**2 + 8**2) / 4
+    assert consistency(y_fake, theta, restore, measure).item() == pytest.approx(expected)
+
+
+def test_a_generator_that_restores_rightly_is_consistent_and_others_learn():
+    theta = {"gain": torch.full((2, 1, 1, 1), 2.0)}
+    y_fake = pictures([0.0, 1.0], [0.5, -1.0])
+    scale = torch.tensor(0.5, requires_grad=True)
+
+    def loss_of(weight):
+        return consistency(y_fake, theta, lambda m: weight * m.y, lambda x, drawn: drawn["gain"] * x)
+
+    assert loss_of(scale).item() == 0
+    wrong = torch.tensor(0.3, requires_grad=True)
+    (gradient,) = torch.autograd.grad(loss_of(wrong), wrong)
+    assert gradient < 0  # towards 0.5
+
+
+def test_it_is_refused_where_observed_pixels_are_kept_and_it_would_be_0(engine, tiny):
+    recipe = tiny() | {"fidelity": [{"kind": "measurement_consistency"}]}
+    with pytest.raises(RecipeError, match="is always 0 where observed pixels are kept"):
+        engine.load(recipe)
+    assert engine.load(recipe | {"composite": False})
+
+
+def test_it_is_0_there_indeed(ready, tiny):
+    trainer = ready(tiny()).trainer
+    game, real, draws = trainer.game, trainer._batch(0), trainer.dice(0, "generator", 0)
+    fidelity = KINDS["measurement_consistency"].build(None, Context())
+
+    def restore(measured):
+        return composited(game.method, game.generator.network(measured, None), measured)
+
+    terms = fidelity.terms(game.trip(real, draws), restore, game.method.sensor.measure)
+    assert terms["measurement_consistency"].item() == 0

@@ -42,7 +42,7 @@ def test_made_pixels_get_a_gradient_where_the_fresh_theta_shows_them(ready, tiny
     made = torch.zeros_like(real.y).requires_grad_()
     trip = round_trip(trainer.game.method, lambda measured, latent: made, real, draws)
     critic = trainer.game.discriminator.network
-    critic(views(trainer.game.method, real, trip, draws)[1]).sum().backward()
+    critic(views(real, trip, draws)[1]).sum().backward()
     shown = hidden & trip.observed_fake
     assert shown.any()
     assert made.grad[shown].abs().min() > 0
@@ -133,7 +133,7 @@ def test_real_and_fake_of_the_same_picture_and_theta_are_equal_to_the_bit(engine
     trip = round_trip(
         Method(sensor, None, False, method.image_shape), lambda measured, latent: images, real, draws
     )
-    one, other = views(method, real, trip, draws)
+    one, other = views(real, trip, draws)
     assert torch.equal(one.y, other.y)
     assert one.y.dtype == other.y.dtype == torch.float32
     for name in ("observed", "known"):
@@ -174,7 +174,7 @@ def test_the_fakes_region_is_what_was_made(ready, tiny):
     trainer = ready(tiny(further={**fakes.FURTHER, "probability": 1.0})).trainer
     real, draws = trainer._batch(0), trainer.dice(0, "generator", 0)
     trip = trainer.game.trip(real, draws)
-    _, fake = views(trainer.game.method, real, trip, draws)
+    _, fake = views(real, trip, draws)
     assert torch.equal(fake.region, (trip.made == trip.completed).all(1, keepdim=True))
 
 

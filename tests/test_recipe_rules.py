@@ -89,6 +89,11 @@ PAIRS = {
         changed(generator={"kind": "latent"}, composite=False, fidelity=[{"kind": "consistency"}]),
         "fidelity.0: generator 'latent' completes nothing that a fidelity could compare; set fidelity: []",
     ),
+    "consistency of what is kept": (
+        changed(fidelity=[{"kind": "again"}]),
+        "fidelity.0: is always 0 where observed pixels are kept, for they are then measured as they were; "
+        "set composite: false, or use held_out",
+    ),
     "held_out without further": (
         changed(fidelity=[{"kind": "held_out"}]),
         "fidelity.0: needs a further measurement; set further",

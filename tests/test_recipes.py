@@ -18,7 +18,7 @@ RECIPES = sorted(shipped())
 CELEBA = [name for name in RECIPES if name.startswith("celeba_")]
 FOLDER = [name for name in RECIPES if name.startswith("folder_")]
 AMBIENTGAN = [name for name in RECIPES if name.startswith("ambientgan/")]
-COMPLETING = [name for name in RECIPES if name not in AMBIENTGAN]
+COMPLETING = [name for name in RECIPES if name not in (*AMBIENTGAN, "folder_uair")]
 SIDE = 32
 
 
@@ -167,6 +167,25 @@ def assert_outputs(folder: Path, first: int = 0) -> None:
 
 def test_shipped_recipes_are_those_of_the_folder():
     assert set(recipe_file.shipped()) == set(RECIPES)
+
+
+def test_uair_restores(bare, faces, tmp_path):
+    engine = Engine(discover=False, cache_dir=tmp_path / "cache")
+    overrides = [
+        *(each for each in shrunk("folder_uair", bare) if not each.startswith("measurement.size")),
+        *source_of("folder_uair", faces, tmp_path),
+    ]
+    for sensor in ("{kind: block_pixels, p: 0.9}", "{kind: band}"):
+        result = engine.run("folder_uair", *overrides, f"measurement={sensor}", out=tmp_path / "runs")
+        assert_outputs(result.folder)
+        lines = [json.loads(line) for line in (result.folder / "metrics.jsonl").read_text().splitlines()]
+        terms = {name: value for line in lines for name, value in line.items() if "consistency" in name}
+        assert terms and all(value > 0 for value in terms.values())
+        restored = engine.open(result.folder, device="cpu").complete(
+            faces[:2].float() / 127.5 - 1, torch.ones(2, 1, SIDE, SIDE, dtype=torch.bool)
+        )
+        assert restored.shape == (2, 3, SIDE, SIDE)
+        assert bare.validate("folder_uair", f"measurement={sensor}") == []
 
 
 # AmbientGAN -------------------------------------------------------------------------------------

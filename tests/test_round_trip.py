@@ -89,7 +89,7 @@ def test_the_views_are_the_measurements_with_their_own_known(real):
     region = torch.zeros(3, 1, 4, 4, dtype=torch.bool)
     draws = Draws(column(3, 2, 1), region=region)
     trip = round_trip(method, black, real, draws)
-    one, other = views(method, real, trip, draws)
+    one, other = views(real, trip, draws)
     assert one.y is real.y
     assert one.region is region
     assert other.y is trip.y_fake
@@ -108,6 +108,6 @@ def test_a_sensor_of_another_shape_that_tells_nothing(images):
     draws = Draws({"none": torch.zeros(3, 0)}, latent=torch.zeros(3, 1))
     method = Method(sensor, None, False, SHAPE)
     trip = round_trip(method, lambda measured, latent: images + latent.view(-1, 1, 1, 1), real, draws)
-    one, other = views(method, real, trip, draws)
+    one, other = views(real, trip, draws)
     assert torch.equal(one.y, other.y)
     assert other.observed is other.region is other.known is None

@@ -23,7 +23,9 @@ KNOWN_FACTS: Mapping[str, frozenset[str]] = {
     "generator": frozenset({"completes", "latent", "batch_norm"}),
     "discriminator": frozenset({"batch_norm"}),
     "objective": frozenset({"gradient_penalty", "clips_weights"}),
-    "fidelity": frozenset({"needs_observed", "needs_further", "needs_exact", "needs_completion"}),
+    "fidelity": frozenset(
+        {"needs_observed", "needs_further", "needs_exact", "needs_completion", "vanishes_composited"}
+    ),
     "metric": frozenset({"truth", "observed"}),
     "callback": frozenset(),
 }

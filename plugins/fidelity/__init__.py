@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from ambientkit import Component, Context, Options, hookimpl
 
 if TYPE_CHECKING:
+    from .consistency import MeasurementConsistency
     from .held_out import HeldOut
 
 AMBIENTKIT_HOOK_API = 1
@@ -28,13 +29,28 @@ class HeldOutOptions(Options):
         return frozenset({"needs_observed", "needs_further", "needs_exact", "needs_completion"})
 
 
+class MeasurementConsistencyOptions(Options):
+    """A fake measurement, restored and measured again alike, gives itself (UAIR, Pajot et al. 2019)."""
+
+    def facts(self) -> frozenset[str]:
+        """It needs a generator that completes, whose observed pixels are not simply kept."""
+        return frozenset({"needs_completion", "vanishes_composited"})
+
+
 @hookimpl
 def register_fidelities() -> Iterable[Component]:
-    """Held-out pixels."""
+    """Held-out pixels, and consistency of measurements."""
     yield Component("held_out", HeldOutOptions, _held_out)
+    yield Component("measurement_consistency", MeasurementConsistencyOptions, _consistency)
 
 
 def _held_out(options: HeldOutOptions, _context: Context) -> HeldOut:
     from .held_out import HeldOut
 
     return HeldOut(options.norm)
+
+
+def _consistency(_options: MeasurementConsistencyOptions, _context: Context) -> MeasurementConsistency:
+    from .consistency import MeasurementConsistency
+
+    return MeasurementConsistency()
