@@ -18,6 +18,7 @@ from scipy import fft
 
 from ambientkit import Context
 from ambientkit.errors import DataError
+from ambientkit.testing import check_measurement
 
 SHAPE = (3, 12, 7)
 MATRICES = ("gaussian", "rademacher", "subsampled_dct")
@@ -85,26 +86,8 @@ def test_shapes_and_dtypes(sensor, channels, size):
         assert torch.allclose(y.float(), whole, atol=tolerance)
 
 
-def test_a_batch_equals_its_pictures_one_by_one(sensor):
-    theta, images = sensor.sample(6, SHAPE, gen(3)), pictures(6)
-    kept = images.clone()
-    whole = sensor.measure(images, theta)
-    for i in range(6):
-        alone = {name: value[i : i + 1] for name, value in theta.items()}
-        assert torch.allclose(sensor.measure(images[i : i + 1], alone), whole[i : i + 1], atol=1e-5)
-    assert torch.equal(images, kept)
-    assert torch.equal(sensor.measure(images, theta), whole)
-
-
-def test_draws_come_from_the_generator_alone(sensor):
-    before = torch.random.get_rng_state()
-    first, again, other = (sensor.sample(50, SHAPE, gen(seed)) for seed in (7, 7, 8))
-    sensor.measure(pictures(50), first)
-    assert torch.equal(torch.random.get_rng_state(), before)
-    assert all(torch.equal(first[name], again[name]) for name in first)
-    differs = any(not torch.equal(first[name], other[name]) for name in first)
-    within = any(not torch.equal(value[:1].expand_as(value), value) for value in first.values())
-    assert differs == within == sensor.random
+def test_the_contract_is_kept(options, sensor):
+    assert check_measurement(sensor, SHAPE, facts=options.facts())
 
 
 def test_the_gradient_is_exact(sensor):
