@@ -29,7 +29,7 @@ from ambientkit.data import (
 )
 from ambientkit.draws import draw_latent
 from ambientkit.errors import AmbientkitError, DataError, PluginError
-from ambientkit.interfaces import Context, Dataset, Measured, Measurement, Metric, Shape, View
+from ambientkit.interfaces import Context, Dataset, Measured, Measurement, Metric, Shape, Theta, View
 from ambientkit.machine import Machine, critic_of
 from ambientkit.optim import build_optimizer
 from ambientkit.recipe import Choice, Plan
@@ -49,6 +49,7 @@ class Data:
     fingerprint: str
     skipped: tuple[str, ...]
     context: Context
+    reference: Samples | None = None  # clean pictures of another set, for the discriminator alone
 
 
 def cache_folder() -> Path:
@@ -94,8 +95,41 @@ def prepare_data(plan: Plan, cache: Path, progress: Progress = no_progress) -> t
     samples = _samples(plan, source, opened.training, cache, progress)
     held_out = _held_out(plan, source, opened.held, context)
     shape = tuple(dataset.image_shape)
-    data = Data(samples, held_out, shape, dataset.fingerprint, tuple(dataset.skipped), context)
+    reference = _reference(plan, shape, cache, progress) if plan.reference else None
+    data = Data(samples, held_out, shape, dataset.fingerprint, tuple(dataset.skipped), context, reference)
     return data, source.sensor
+
+
+class _AsTheyAre(Measurement):
+    """Clean pictures, where a discriminator is shown those."""
+
+    random = False
+    exact = True
+
+    def sample(self, n: int, image_shape: Shape, generator: torch.Generator) -> Theta:
+        """Nothing is drawn."""
+        return {"nothing": torch.zeros(n, 0, device=generator.device)}
+
+    def measure(self, images: torch.Tensor, theta: Theta) -> torch.Tensor:
+        """The images themselves."""
+        return images
+
+
+def _reference(plan: Plan, shape: Shape, cache: Path, progress: Progress) -> Samples:
+    """The pictures of `discriminator_data`. Raises DataError where they have another shape."""
+    section = plan.recipe.discriminator_data
+    assert plan.reference is not None and section is not None
+    dataset: Dataset = build(plan.reference, Context(image_size=(shape[-2], shape[-1])))
+    if tuple(dataset.image_shape) != shape:
+        raise DataError(
+            f"discriminator_data has pictures of {tuple(dataset.image_shape)}, the training data of {shape}; "
+            "they must be alike"
+        )
+    holdout = plan.recipe.data.holdout if section.holdout is None else section.holdout
+    shown, _ = split(dataset.keys, holdout)
+    source = Source(dataset, _AsTheyAre(), plan.recipe.data.seed, "reference")
+    description = {**_describe_data(source, shown), "measurement": "none", "store_format": FORMAT}
+    return StoredSamples(_find_or_make(source, shown, cache, description, progress), None)
 
 
 @dataclass(frozen=True)
@@ -170,16 +204,24 @@ def _samples(plan: Plan, source: Source, indices: list[int], cache: Path, progre
 def _describe_store(plan: Plan, source: Source, indices: list[int]) -> dict[str, Any]:
     """Everything that a stored measurement depends on; equal descriptions share a store."""
     dataset = source.dataset
-    keys = hashlib.sha256("\0".join(dataset.keys[i] for i in indices).encode("utf-8", "surrogateescape"))
     return {
-        "data": dataset.fingerprint,
-        "keys": keys.hexdigest(),
-        "image_shape": list(dataset.image_shape),
+        **_describe_data(source, indices),
         "measurement": "arrived" if dataset.arrives_measured else plan.measurement.resolved(),
         "measured_by": plan.measurement.registered.source,
         "code": _code_of(source.sensor),
         "data_seed": plan.recipe.data.seed,
         "store_format": FORMAT,
+    }
+
+
+def _describe_data(source: Source, indices: list[int]) -> dict[str, Any]:
+    """Which pictures of which data set."""
+    dataset = source.dataset
+    keys = hashlib.sha256("\0".join(dataset.keys[i] for i in indices).encode("utf-8", "surrogateescape"))
+    return {
+        "data": dataset.fingerprint,
+        "keys": keys.hexdigest(),
+        "image_shape": list(dataset.image_shape),
     }
 
 
@@ -228,6 +270,15 @@ def batches(plan: Plan, data: Data) -> Batches:
     return Batches(data.samples, plan.recipe.train.batch_size, plan.recipe.seed, plan.recipe.data.flip)
 
 
+def references(plan: Plan, data: Data) -> Batches | None:
+    """Batches of the clean pictures that the discriminator is shown, in an order of their own."""
+    if data.reference is None:
+        return None
+    return Batches(
+        data.reference, plan.recipe.train.batch_size, plan.recipe.seed, plan.recipe.data.flip, "reference "
+    )
+
+
 # Networks ---------------------------------------------------------------------------------------
 
 
@@ -242,14 +293,21 @@ def build_game(plan: Plan, context: Context, sensor: Measurement, machine: Machi
         accumulate=train.accumulate,
     )
     if plan.discriminator and plan.objective:
-        game.discriminator = _player(
-            plan, plan.discriminator, train.discriminator_optimizer, context, machine
-        )
+        shown = _shown(plan, context)
+        game.discriminator = _player(plan, plan.discriminator, train.discriminator_optimizer, shown, machine)
         game.objective = build(plan.objective, context)
+        game.offers_features = "features" in (plan.discriminator.facts() or ())
     for choice in plan.fidelities:
         weight = getattr(choice.spec, "weight", 1.0)
         game.fidelities.append((choice.registered.name, weight, build(choice, context)))
     return game
+
+
+def _shown(plan: Plan, context: Context) -> Context:
+    """What a discriminator is shown: measurements, or clean pictures where the recipe gives it those."""
+    if plan.reference is None:
+        return context
+    return replace(context, measured_shape=context.image_shape, known_shapes={})
 
 
 def build_method(plan: Plan, context: Context, sensor: Measurement) -> Method:
@@ -277,9 +335,10 @@ def build_metrics(plan: Plan, context: Context) -> dict[str, Metric]:
 
 
 @torch.no_grad()
-def probe(game: Game, real: Measured) -> None:
+def probe(game: Game, real: Measured, clean: bool = False) -> None:
     """Send a picture or two through the networks before a long run begins; they must fit the data.
 
+    `clean`: the discriminator is shown pictures instead of measurements.
     Raises PluginError that names the network and what it returned.
     """
     shape = game.method.image_shape
@@ -299,7 +358,8 @@ def probe(game: Game, real: Measured) -> None:
     region = None
     if few.observed is not None:
         region = torch.ones(n, 1, *shape[1:], dtype=torch.bool, device=made.device)
-    scores = _attempt("discriminator", lambda: critic(View(few.y, few.observed, few.known, region)))
+    view = View(made, region=region) if clean else View(few.y, few.observed, few.known, region)
+    scores = _attempt("discriminator", lambda: critic(view))
     game.discriminator.network.train()
     if scores.shape[:1] != (n,):
         raise PluginError(

@@ -194,19 +194,23 @@ def rendered(measured: Measured, fill: float | None) -> Measured:
     return Measured(y, measured.observed, measured.known)
 
 
-@lru_cache(maxsize=2)
-def _order(n: int, seed: int, epoch: int) -> Tensor:
-    return torch.randperm(n, generator=stream(seed, "order", epoch))
+@lru_cache(maxsize=4)
+def _order(n: int, seed: int, name: str, epoch: int) -> Tensor:
+    return torch.randperm(n, generator=stream(seed, name, epoch))
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Batches as a function of their number: each epoch a new order, the incomplete last batch left out."""
+    """Batches as a function of their number: each epoch a new order, the incomplete last batch left out.
+
+    `prefix` tells the streams that it draws from apart from those of other batches.
+    """
 
     samples: Samples
     size: int
     seed: int
     flip: bool = False
+    prefix: str = ""
 
     def __post_init__(self) -> None:
         if len(self.samples) < self.size:
@@ -223,7 +227,7 @@ class Batches:
     def indices(self, counter: int) -> Tensor:
         """Which pictures batch `counter` holds."""
         epoch, position = divmod(counter, self.per_epoch)
-        order = _order(len(self.samples), self.seed, epoch)
+        order = _order(len(self.samples), self.seed, f"{self.prefix}order", epoch)
         return order[position * self.size : (position + 1) * self.size]
 
     def __call__(self, counter: int) -> Measured:
@@ -232,7 +236,11 @@ class Batches:
         return self._flipped(measured, counter) if self.flip else measured
 
     def _flipped(self, measured: Measured, counter: int) -> Measured:
-        mirror = torch.rand(self.size, generator=stream(self.seed, "flip", counter)).lt(0.5).view(-1, 1, 1, 1)
+        mirror = (
+            torch.rand(self.size, generator=stream(self.seed, f"{self.prefix}flip", counter))
+            .lt(0.5)
+            .view(-1, 1, 1, 1)
+        )
         y = torch.where(mirror, measured.y.flip(-1), measured.y)
         seen = measured.observed
         if seen is not None:

@@ -32,11 +32,14 @@ class Dice:
             theta_fresh=self._theta("theta", counters),
             theta_further=further,
             further_chosen=chosen,
-            latent=draw_latent(
-                self.generator, self.method.image_shape, self.n, self.seed, counters, self.machine
-            ),
+            latent=self._latent(counters),
+            latent_other=self._latent((*counters, "other")),
             region=self._region(counters),
         )
+
+    def _latent(self, counters: Sequence[int | str]) -> Tensor | None:
+        shape = self.method.image_shape
+        return draw_latent(self.generator, shape, self.n, self.seed, counters, self.machine)
 
     def _theta(self, name: str, counters: Sequence[int | str]) -> Theta:
         generator = stream(self.seed, name, *counters)

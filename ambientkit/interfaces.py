@@ -25,6 +25,14 @@ Terms: TypeAlias = "dict[str, Tensor]"
 Critic: TypeAlias = "Callable[[View], Tensor]"
 
 
+class Restore(Protocol):
+    """Complete a measurement with the current generator; without `latent`, with that of the update."""
+
+    def __call__(self, measured: Measured, latent: Tensor | None = None, /) -> Tensor:
+        """Pictures (n, C, H, W), composited if the recipe says so."""
+        ...
+
+
 # What travels -----------------------------------------------------------------------------------
 
 
@@ -60,13 +68,27 @@ class View:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
+class Judged:
+    """Both sides of the comparison, and what the discriminator makes of a view on its way to a score.
+
+    `features(view)` are its inner maps, first to last (see `Discriminator.features`).
+    """
+
+    real: View
+    fake: View
+    features: Callable[[View], Sequence[Tensor]]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class RoundTrip:
     """One batch on its way through `ambientkit.round_trip`; the names are those of docs/design.md.
 
     `y_further`, `observed_further` are what the generator saw: `y` and `observed`, or less where
     a further measurement hid more. `completed` is `made`, composited if the recipe says so, and
     `y_fake` is `completed` measured with the fresh, independent `theta_fresh`; `known_fake` is what
-    the instrument would report of it.
+    the instrument would report of it, as `known` is of y. Fidelities also find `judged`, where there
+    is a discriminator that offers features, and `latent_other`, a second independent latent where the
+    generator takes one.
     """
 
     y: Tensor
@@ -79,6 +101,9 @@ class RoundTrip:
     y_fake: Tensor
     observed_fake: Tensor | None
     known_fake: Theta | None = None
+    known: Theta | None = None
+    judged: Judged | None = None
+    latent_other: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -86,6 +111,9 @@ class Evaluated:
     """Held-out pictures after completion, all on the CPU in float32, in [-1, 1].
 
     `truth` is None where no clean version exists; metrics that need it are then absent.
+    `remeasured` are the completed pictures, measured anew with a fresh theta: what a discriminator
+    compares with y. `fills` (samples, n, C, H, W) are several completions of each picture, where
+    the generator takes a latent.
     """
 
     y: Tensor
@@ -93,6 +121,8 @@ class Evaluated:
     made: Tensor
     completed: Tensor
     truth: Tensor | None = None
+    remeasured: Tensor | None = None
+    fills: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +225,10 @@ class Discriminator(Protocol):
     def forward(self, view: View) -> Tensor:
         """Raw scores (n,) or (n, 1, h, w), no sigmoid; higher means more real."""
 
+    def features(self, view: View) -> Sequence[Tensor]:
+        """Inner maps, first to last, first axis n; those that offer them declare the fact `features`."""
+        raise TypeError(f"{type(self).__name__} offers no features")
+
 
 class Dataset(Protocol):
     """Pictures by index, or samples that arrive measured.
@@ -229,7 +263,13 @@ class Dataset(Protocol):
 
 
 class Objective(Protocol):
-    """The adversarial game: what each player minimises, as named 0-d terms that are summed."""
+    """The adversarial game: what each player minimises, as named 0-d terms that are summed.
+
+    `penalty_every`: the discriminator's `penalty_terms` are taken each so many of its updates, and
+    then weigh so many times as much (lazy regularisation, Karras et al. 2020).
+    """
+
+    penalty_every: int = 1
 
     @abstractmethod
     def discriminator_terms(self, critic: Critic, real: View, fake: View) -> Terms:
@@ -238,6 +278,10 @@ class Objective(Protocol):
     @abstractmethod
     def generator_terms(self, critic: Critic, real: View, fake: View) -> Terms:
         """Terms of the generator's update; the discriminator's weights are frozen."""
+
+    def penalty_terms(self, critic: Critic, real: View, fake: View) -> Terms:
+        """Gradient penalties of the discriminator, added to its terms; recipes may schedule them."""
+        return {}
 
     def after_discriminator_step(self, discriminator: nn.Module) -> None:
         """Called after each discriminator step, for weight clipping."""
@@ -251,13 +295,13 @@ class Fidelity(Protocol):
     def terms(
         self,
         trip: RoundTrip,
-        restore: Callable[[Measured], Tensor],
+        restore: Restore,
         measure: Callable[[Tensor, Theta], Tensor],
     ) -> Terms:
         """Named 0-d terms.
 
-        `restore(measured)` completes another measurement with the current generator, and
-        `measure(images, theta)` is the sensor.
+        `restore(measured)` completes another measurement with the current generator and the latent
+        of this update, `restore(measured, latent)` with another; `measure(images, theta)` is the sensor.
         """
 
 
@@ -265,9 +309,11 @@ class Metric(Protocol):
     """A figure on held-out pictures: values a picture, then one summary.
 
     `needs_truth`: it compares with the clean picture, and is absent where there is none.
+    `resampled`: its summary of pictures drawn anew with replacement says how sure it is (bootstrap).
     """
 
     needs_truth: bool = False
+    resampled: bool = True
 
     @abstractmethod
     def per_picture(self, evaluated: Evaluated) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
@@ -91,6 +91,17 @@ def _native_bf16(kind: str) -> bool:
     if kind == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported())  # torch 2.11 has no public query
+
+
+def features_of(machine: Machine, discriminator: Any) -> Callable[[View], Sequence[Tensor]]:
+    """The discriminator's inner maps as fidelities call for them: View -> float32 tensors."""
+
+    def features(view: View) -> Sequence[Tensor]:
+        with torch.autocast(machine.device.type, torch.bfloat16, enabled=machine.bf16):
+            maps = discriminator.features(replace(view, y=machine.tensor(view.y)))
+        return [each.float() for each in maps]
+
+    return features
 
 
 def critic_of(machine: Machine, discriminator: nn.Module) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from ambientkit.recipe import SGD, Adadelta, Adam, RMSprop
+from ambientkit.recipe_train import SGD, Adadelta, Adam, RMSprop
 
 
 def build_optimizer(section: Adam | RMSprop | SGD | Adadelta, network: nn.Module) -> torch.optim.Optimizer:
@@ -37,9 +37,10 @@ class AveragedNetwork:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, network: nn.Module, step: int) -> None:
-        """Move towards `network` after `step` (counted from 1)."""
-        weight = 1.0 - min(self.decay, (1 + step) / (10 + step))
+    def update(self, network: nn.Module, step: int, decay: float | None = None) -> None:
+        """Move towards `network` after `step` (counted from 1); `decay`, if given, is that of this step."""
+        decay = self.decay if decay is None else decay
+        weight = 1.0 - min(decay, (1 + step) / (10 + step))
         mine, theirs = _state(self.network), _state(network)
         floating = [i for i, value in enumerate(mine) if value.is_floating_point()]
         torch._foreach_lerp_([mine[i] for i in floating], [theirs[i] for i in floating], weight)

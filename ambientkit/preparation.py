@@ -10,7 +10,16 @@ from typing import Any
 import pluggy
 
 from ambientkit import checkpoints
-from ambientkit.assembly import Data, batches, build, build_game, build_metrics, prepare_data, probe
+from ambientkit.assembly import (
+    Data,
+    batches,
+    build,
+    build_game,
+    build_metrics,
+    prepare_data,
+    probe,
+    references,
+)
 from ambientkit.data import Batches, Progress, no_progress
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Context, RunInfo
@@ -19,6 +28,7 @@ from ambientkit.recipe import Plan
 from ambientkit.trainer import Trainer
 from ambientkit.updates import Game
 
+CLEAN = "its discriminator sees clean pictures (discriminator_data)"
 FRESH = "measured anew each time it is read (measure: fresh): not learning from incomplete data"
 
 
@@ -43,7 +53,9 @@ class Prepared:
     @property
     def labels(self) -> tuple[str, ...]:
         """What every result of the run must say of itself."""
-        return (FRESH,) if self.plan.recipe.data.measure == "fresh" else ()
+        recipe = self.plan.recipe
+        said = {FRESH: recipe.data.measure == "fresh", CLEAN: recipe.discriminator_data is not None}
+        return tuple(label for label, holds in said.items() if holds)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -94,6 +106,7 @@ class Prepared:
             folder=folder,
             hooks=hooks(callbacks),
             info=self._info(folder),
+            references=references(self.plan, self.data),
         )
         origin = self.plan.recipe.train.init_from
         if warm and origin is not None:
@@ -120,7 +133,7 @@ def prepare(plan: Plan, machine: Machine, cache: Path, progress: Progress | None
     _require_fitting(plan, data.context)
     order = batches(plan, data)
     game = build_game(plan, data.context, sensor, machine)
-    probe(game, machine.send(order(0)))
+    probe(game, machine.send(order(0)), clean=plan.reference is not None)
     return Prepared(plan, data, game, order)
 
 

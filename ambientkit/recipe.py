@@ -9,22 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from ambientkit.errors import Problem
 from ambientkit.interfaces import Context
+from ambientkit.recipe_train import Count, Section, Seed, TrainSection
 from ambientkit.registry import Complaint, Options, Registered, Spec
-
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
-
-
-class Section(BaseModel):
-    """Base of the recipe's own sections."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class FidelitySpec(Spec):
@@ -81,6 +71,19 @@ class FurtherSection(Section):
     """Share of the pictures that get it."""
 
 
+class DiscriminatorDataSection(Section):
+    """Clean pictures of another set, which the discriminator compares with completed ones (unpaired).
+
+    Every result of such a run says that it sees clean pictures.
+    """
+
+    source: Spec
+    """The data set; its pictures have the shape of the training pictures."""
+    holdout: Annotated[int, Field(ge=0)] | HoldoutRule | None = None
+    """Pictures of it that are never shown; null: by the rule of `data.holdout`, so that one folder
+    can serve both."""
+
+
 class EvaluationSection(Section):
     """How held-out pictures are measured and completed for the metrics."""
 
@@ -88,116 +91,6 @@ class EvaluationSection(Section):
     """Their sensor; null: the training sensor. Their holes depend on `data.seed` alone."""
     batch_size: Count = 64
     """Pictures completed at a time."""
-
-
-class Adam(Section):
-    """Adam (Kingma and Ba 2015)."""
-
-    kind: Literal["adam", "adamw"] = "adam"
-    """`adam`, or `adamw`, whose weight decay is apart from the gradient."""
-    lr: float = Field(default=2e-4, gt=0)
-    """Learning rate."""
-    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.5, 0.999)
-    """Decay of the running means of the gradient and of its square."""
-    eps: float = Field(default=1e-8, gt=0)
-    """Added to the denominator."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Pull of the weights to zero."""
-
-
-class RMSprop(Section):
-    """RMSprop, as WGAN with weight clipping used it."""
-
-    kind: Literal["rmsprop"]
-    """Always `rmsprop`."""
-    lr: float = Field(default=5e-5, gt=0)
-    """Learning rate."""
-    alpha: float = Field(default=0.99, ge=0, lt=1)
-    """Decay of the running mean of the squared gradient."""
-    eps: float = Field(default=1e-8, gt=0)
-    """Added to the denominator."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Pull of the weights to zero."""
-
-
-class SGD(Section):
-    """Stochastic gradient descent with momentum."""
-
-    kind: Literal["sgd"]
-    """Always `sgd`."""
-    lr: float = Field(gt=0)
-    """Learning rate."""
-    momentum: float = Field(default=0.0, ge=0, lt=1)
-    """Share of the last step that is kept."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Pull of the weights to zero."""
-
-
-class Adadelta(Section):
-    """Adadelta, as GLCIC used it."""
-
-    kind: Literal["adadelta"]
-    """Always `adadelta`."""
-    lr: float = Field(default=1.0, gt=0)
-    """Factor of the step."""
-    rho: float = Field(default=0.9, ge=0, lt=1)
-    """Decay of the running means."""
-    eps: float = Field(default=1e-6, gt=0)
-    """Added under both roots."""
-    weight_decay: float = Field(default=0.0, ge=0)
-    """Pull of the weights to zero."""
-
-
-Optimizer = Annotated[Adam | RMSprop | SGD | Adadelta, Field(discriminator="kind")]
-
-
-class CheckpointSection(Section):
-    """When checkpoints are written and which are kept."""
-
-    every: Count | None = None
-    """Steps between checkpoints; null: at the end only (and when a signal ends the run)."""
-    keep: Count = 3
-    """How many of the latest are kept."""
-    best: str | None = None
-    """Keep also the best by this metric, which must be among `metrics`."""
-
-
-class TrainSection(Section):
-    """The loop: how long, how much at a time, and who is updated how often."""
-
-    epochs: float | None = Field(default=None, gt=0)
-    """Length in epochs of len(data) // batch_size steps; give this or `steps`."""
-    steps: Count | None = None
-    """Length in steps; give this or `epochs`."""
-    batch_size: Count = 64
-    """Pictures in a batch, over all processes."""
-    accumulate: Count = 1
-    """Split each batch in so many parts and add up their gradients, to save memory; each part has its own
-    means (batch norm, `held_out`)."""
-    discriminator_updates: Count = 1
-    """Discriminator updates a step."""
-    generator_updates: Count = 1
-    """Generator updates a step."""
-    batches: Literal["shared", "fresh"] = "shared"
-    """`shared`: one batch a step for all its updates; `fresh`: one for each. theta' is always fresh."""
-    generator_optimizer: Optimizer = Adam()
-    """The generator's optimiser."""
-    discriminator_optimizer: Optimizer = Adam()
-    """The discriminator's optimiser."""
-    ema_decay: float | None = Field(default=0.999, ge=0, lt=1)
-    """Decay of the averaged generator that is evaluated and used; null: none is kept."""
-    gradient_clip: float | None = Field(default=None, gt=0)
-    """Largest gradient norm of either network; null: not clipped."""
-    init_from: str | None = None
-    """A run folder whose weights to begin with; shapes must fit."""
-    checkpoints: CheckpointSection = CheckpointSection()
-    """When checkpoints are written."""
-
-    @model_validator(mode="after")
-    def _one_length(self) -> TrainSection:
-        if (self.epochs is None) == (self.steps is None):
-            raise ValueError("give either 'epochs' or 'steps'")
-        return self
 
 
 class Recipe(Section):
@@ -221,6 +114,8 @@ class Recipe(Section):
     """null, with `objective` null: no adversarial game."""
     objective: Spec | None = None
     """The adversarial game: what generator and discriminator minimise."""
+    discriminator_data: DiscriminatorDataSection | None = None
+    """Clean pictures in place of the measurements as what is real; null: the measurements, the honest way."""
     further: FurtherSection | None = None
     """Hide more of the measurements, so that something hidden is known; null: nothing more."""
     fidelity: tuple[FidelitySpec, ...] = ()
@@ -293,6 +188,7 @@ class Plan:
     fidelities: tuple[Choice, ...]
     metrics: tuple[Choice, ...]
     callbacks: tuple[Choice, ...]
+    reference: Choice | None = None
     warnings: tuple[Problem, ...] = ()
     facts: frozenset[str] = frozenset()  # what its components declare, as `Context.facts` has it
     text: str = ""  # the recipe as it was written
@@ -305,7 +201,7 @@ class Plan:
     def chosen(self) -> Iterator[Choice]:
         """The components that the recipe's own sections name."""
         single = (self.source, self.measurement, self.generator, self.discriminator, self.objective)
-        yield from (choice for choice in (*single, self.further, self.evaluation) if choice)
+        yield from (choice for choice in (*single, self.reference, self.further, self.evaluation) if choice)
         yield from (*self.fidelities, *self.metrics, *self.callbacks)
 
     def resolved(self) -> dict[str, Any]:
@@ -315,6 +211,8 @@ class Plan:
             data[key] = _resolved(getattr(self, key))
         data["data"]["source"] = self.source.resolved()
         data["evaluation"]["measurement"] = _resolved(self.evaluation)
+        if self.reference:
+            data["discriminator_data"]["source"] = self.reference.resolved()
         if self.further:
             data["further"]["measurement"] = self.further.resolved()
         data["fidelity"] = [choice.resolved() for choice in self.fidelities]

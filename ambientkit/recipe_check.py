@@ -39,6 +39,7 @@ _SINGLE: dict[Keys, str] = {
     ("generator",): "generator",
     ("discriminator",): "discriminator",
     ("objective",): "objective",
+    ("discriminator_data", "source"): "dataset",
     ("further", "measurement"): "measurement",
     ("evaluation", "measurement"): "measurement",
 }
@@ -150,6 +151,7 @@ def _plan(recipe: Recipe, chosen: dict[Keys, Choice], text: str) -> Plan:
         objective=chosen.get(("objective",)),
         further=chosen.get(("further", "measurement")),
         evaluation=chosen.get(("evaluation", "measurement")),
+        reference=chosen.get(("discriminator_data", "source")),
         fidelities=several("fidelity"),
         metrics=several("metrics"),
         callbacks=several("callbacks"),
@@ -244,6 +246,7 @@ def _all_facts(case: Case, chosen: dict[Keys, Choice]) -> frozenset[str]:
     names: dict[Keys, str] = {
         ("further", "measurement"): "further",
         ("evaluation", "measurement"): "evaluation",
+        ("discriminator_data", "source"): "discriminator_data",
     }
     found = set()
     for keys, choice in chosen.items():

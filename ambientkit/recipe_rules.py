@@ -182,6 +182,18 @@ def game_has_a_gradient(case: Case) -> Iterator[Problem]:
         yield case.problem(("measurement", "kind"), message, remedy)
 
 
+def clean_pictures_are_for_a_discriminator(case: Case) -> Iterator[Problem]:
+    """Clean pictures of another set are shown to a discriminator, and must be clean."""
+    if case.recipe.discriminator_data is None:
+        return
+    if case.recipe.discriminator is None:
+        message = "there is no discriminator to show them to"
+        yield case.problem(("discriminator_data",), message, "set discriminator_data: null")
+    if case.has("measured", "discriminator_data", "source"):
+        message = f"data set {case.kind('discriminator_data', 'source')} has no clean pictures"
+        yield case.problem(("discriminator_data", "source", "kind"), message, "use one that has")
+
+
 def penalty_fits_the_norm(case: Case) -> Iterator[Problem]:
     """A gradient penalty is a picture's own; batch norm mixes pictures (WGAN-GP, sec. 4)."""
     if case.has("gradient_penalty", "objective") and case.has("batch_norm", "discriminator"):
@@ -201,14 +213,17 @@ def clipping_fits_the_norm(case: Case) -> Iterator[Problem]:
 # Fidelities -------------------------------------------------------------------------------------
 
 
+COMPARE_COMPLETIONS = frozenset({"needs_completion", "needs_further"})
+
+
 def fidelities_have_what_they_need(case: Case) -> Iterator[Problem]:
     """Each need that a fidelity declares is met by the recipe."""
     sensor = case.kind("measurement")
     completes = case.has("completes", "generator")
     for keys, facts in case.listed("fidelity"):
-        if not completes:
-            message = f"generator {case.kind('generator')} completes nothing that a fidelity could compare"
-            yield case.problem(keys, message, "set fidelity: []")
+        if not completes and facts & COMPARE_COMPLETIONS:
+            message = f"generator {case.kind('generator')} completes nothing that it could compare"
+            yield case.problem(keys, message, "leave it out")
         further = case.recipe.further
         if "needs_further" in facts and further is None:
             yield case.problem(keys, "needs a further measurement", "set further")
@@ -221,6 +236,12 @@ def fidelities_have_what_they_need(case: Case) -> Iterator[Problem]:
         if "needs_exact" in facts and not case.has("exact", "measurement"):
             message = f"needs observed pixels that are exact, which those of measurement {sensor} are not"
             yield case.problem(keys, message, "use another sensor or fidelity")
+        if "needs_latent" in facts and not case.has("latent", "generator"):
+            message = f"needs a generator with a latent, and {case.kind('generator')} takes none"
+            yield case.problem(keys, message, "set latent_channels in the generator")
+        if "needs_features" in facts and not case.has("features", "discriminator"):
+            message = "needs a discriminator that offers its features, and there is none"
+            yield case.problem(keys, message, "use the discriminator dcgan, sngan or patch")
         if "vanishes_composited" in facts and case.recipe.composite:
             message = "is always 0 where observed pixels are kept, for they are then measured as they were"
             yield case.problem(keys, message, "set composite: false, or use held_out")
@@ -295,6 +316,32 @@ def best_is_a_metric(case: Case) -> Iterator[Problem]:
 # The loop ---------------------------------------------------------------------------------------
 
 
+def schedules_have_something_to_change(case: Case) -> Iterator[Problem]:
+    """What a schedule changes must be there."""
+    train = case.recipe.train
+    kinds = {train.generator_optimizer.kind, train.discriminator_optimizer.kind}
+    idle = {
+        "beta2": (not kinds & {"adam", "adamw"}, "no optimiser is Adam"),
+        "penalty": (not case.has("gradient_penalty", "objective"), "the objective penalises no gradients"),
+        "ema": (train.ema_decay is None, "train.ema_decay is null, so no generator is averaged"),
+    }
+    for name, (nothing, why) in idle.items():
+        if nothing and getattr(train.schedules, name) is not None:
+            yield case.problem(("train", "schedules", name), why, "leave it out")
+
+
+def phases_have_players(case: Case) -> Iterator[Problem]:
+    """Phases divide a game; alone, a generator needs something else to learn from."""
+    phases = case.recipe.train.phases
+    if phases and case.recipe.discriminator is None:
+        message = "there is no discriminator, so there is nothing to divide"
+        yield case.problem(("train", "phases"), message, "set train.phases: []")
+    for index, phase in enumerate(phases):
+        if phase.players == "generator" and not case.recipe.fidelity:
+            message = "alone, the generator would learn nothing: there is no fidelity"
+            yield case.problem(("train", "phases", index, "players"), message, "add a fidelity (held_out)")
+
+
 def batch_splits_evenly(case: Case) -> Iterator[Problem]:
     """Parts of different size would not weigh the same."""
     train = case.recipe.train
@@ -313,6 +360,7 @@ ALL_RULES: tuple[Rule, ...] = (
     completing_needs_pictures,
     game_is_whole,
     game_has_a_gradient,
+    clean_pictures_are_for_a_discriminator,
     penalty_fits_the_norm,
     clipping_fits_the_norm,
     fidelities_have_what_they_need,
@@ -321,5 +369,7 @@ ALL_RULES: tuple[Rule, ...] = (
     metrics_have_what_they_need,
     metrics_are_different,
     best_is_a_metric,
+    schedules_have_something_to_change,
+    phases_have_players,
     batch_splits_evenly,
 )

@@ -72,10 +72,12 @@ class Options(BaseModel):
         - of a sensor: `exact`, `observed` (it says which pixels it saw), `flip` (mirroring keeps
           its law), `random`, `pixelwise`, `reshapes` (y has not the picture's height and width),
           `no_gradient`, `needs_data_masks` (it draws from the masks of data that arrive measured);
-        - of a generator: `completes`, `latent`, `batch_norm`; of a discriminator: `batch_norm`;
+        - of a generator: `completes`, `latent`, `batch_norm`; of a discriminator: `batch_norm`,
+          `features` (it offers its inner maps);
         - of an objective: `gradient_penalty`, `clips_weights`;
         - of a fidelity, what it needs: `needs_observed`, `needs_further`, `needs_exact`,
-          `needs_completion`; and `vanishes_composited` (it is always 0 where pixels are kept);
+          `needs_completion`, `needs_latent`, `needs_features`; and `vanishes_composited`
+          (it is always 0 where pixels are kept);
         - of a metric, what it needs: `truth` (the clean picture), `observed`.
 
         Others find them in `Context.facts` with the category before them (`measurement:exact`).

@@ -23,13 +23,15 @@ Network = Callable[[Measured | None, Tensor | None], Tensor]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Draws:
-    """All randomness of one update, for a batch of n."""
+    """All randomness of one update, for a batch of n, and the clean pictures drawn for it, if any."""
 
     theta_fresh: Theta  # theta', independent of the data's
     theta_further: Theta | None = None  # what to hide besides
     further_chosen: Tensor | None = None  # bool (n,): which pictures get the further measurement
     latent: Tensor | None = None
+    latent_other: Tensor | None = None  # a second one, for fidelities that compare two completions
     region: Tensor | None = None  # bool (n, 1, H, W): where to look closely at a real
+    reference: Tensor | None = None  # clean pictures of another set, where those are the reals
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -77,12 +79,15 @@ def round_trip(method: Method, network: Network, real: Measured, draws: Draws) -
         y_fake=method.sensor.measure(completed, draws.theta_fresh),
         observed_fake=method.sensor.observed(draws.theta_fresh, method.image_shape),
         known_fake=method.sensor.known(draws.theta_fresh),
+        known=real.known,
     )
 
 
 def views(real: Measured, trip: RoundTrip, draws: Draws) -> tuple[View, View]:
-    """The two sides of the comparison: y and y^, never x^ itself."""
+    """The two sides of the comparison: y and y^, never x^ itself, unless clean pictures are the reals."""
     made_there = None if trip.observed_further is None else ~trip.observed_further.all(1, keepdim=True)
+    if draws.reference is not None:
+        return View(draws.reference, region=draws.region), View(trip.completed, region=made_there)
     return (
         View(real.y, real.observed, real.known, draws.region),
         View(trip.y_fake, trip.observed_fake, trip.known_fake, made_there),

@@ -14,16 +14,19 @@ from types import FrameType
 from typing import Any
 
 import pluggy
+import torch
 from torch import Tensor, nn
 
 from ambientkit import checkpoints, evaluation
 from ambientkit.data import Batches, HoldOut
-from ambientkit.draws import Dice, draw_latent
+from ambientkit.draws import Dice
 from ambientkit.errors import Interrupted, NonFiniteError, RunError
 from ambientkit.interfaces import Evaluated, Measured, Metric, RunInfo, Terms
 from ambientkit.optim import AveragedNetwork, batch_norms, reestimate_batch_norm
 from ambientkit.recipe import Plan
+from ambientkit.round_trip import Draws, hide_more
 from ambientkit.run_folder import update_run
+from ambientkit.schedule import Pace
 from ambientkit.streams import global_stream
 from ambientkit.updates import Game, discriminator_update, generator_update
 
@@ -58,15 +61,18 @@ class Trainer:
     folder: Path
     hooks: pluggy.PluginManager
     info: RunInfo
+    references: Batches | None = None
     average: AveragedNetwork | None = None
     step: int = 0
     best: dict[str, float] = field(default_factory=dict)
     start: dict[str, float] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     _inference: tuple[int, nn.Module] | None = None
+    _sent: tuple[int, Measured] | None = None  # the last batch, on the machine
     _kept: int | None = None  # the step whose checkpoint this trainer wrote last, or began with
 
     def __post_init__(self) -> None:
+        self.pace = Pace(self.plan.recipe.train, self.info.total_steps)
         decay = self.plan.recipe.train.ema_decay
         if decay is not None:
             self.average = AveragedNetwork(self.game.generator.network, decay)
@@ -102,7 +108,8 @@ class Trainer:
         terms = self.train_step()
         self.step += 1
         if self.average:
-            self.average.update(self.game.generator.network, self.step)
+            decay = self.pace.ema_decay(self.step - 1)
+            self.average.update(self.game.generator.network, self.step, decay)
         self.hooks.hook.on_step_end(run=self.info, report=_Report(self, terms))
         last = self.step == self.info.total_steps
         self._evaluate({name: m for name, m in self.metrics.items() if last or self._due(self._every(name))})
@@ -113,22 +120,42 @@ class Trainer:
         """One step: the discriminator's updates, then the generator's, each with fresh draws."""
         train, seed = self.plan.recipe.train, self.plan.recipe.seed
         terms: Terms = {}
-        updates = [(discriminator_update, "discriminator")] * train.discriminator_updates
-        updates += [(generator_update, "generator")] * train.generator_updates
-        real: Measured | None = None
-        for number, (update, player) in enumerate(updates):
-            if player == "discriminator" and self.game.discriminator is None:
+        players = ["discriminator"] * train.discriminator_updates + ["generator"] * train.generator_updates
+        self._set_rates()
+        for number, player in enumerate(players):
+            if not self._trains(player):
                 continue
-            if real is None or train.batches == "fresh":
-                real = self._batch(
-                    self.step if train.batches == "shared" else self.step * len(updates) + number
-                )
+            counter = self.step if train.batches == "shared" else self.step * len(players) + number
+            draws = replace(self.dice(self.step, player, number), reference=self._reference(counter))
             with global_stream(seed, "network", self.step, player, number, device=self.game.machine.device):
-                terms |= update(self.game, real, self.dice(self.step, player, number))
+                terms |= self._update(player, number, self._batch(counter), draws)
         return terms
 
+    def _trains(self, player: str) -> bool:
+        there = player == "generator" or self.game.discriminator is not None
+        return there and self.pace.trains(player, self.step)
+
+    def _update(self, player: str, number: int, real: Measured, draws: Draws) -> Terms:
+        if player == "generator":
+            return generator_update(self.game, real, draws, self.pace.plays(self.step))
+        assert self.game.objective is not None
+        penalty = self.pace.penalty(self.step, number, getattr(self.game.objective, "penalty_every", 1))
+        return discriminator_update(self.game, real, draws, penalty)
+
+    def _set_rates(self) -> None:
+        train = self.plan.recipe.train
+        self.pace.set_rates(self.game.generator.optimizer, train.generator_optimizer, self.step)
+        if self.game.discriminator:
+            self.pace.set_rates(self.game.discriminator.optimizer, train.discriminator_optimizer, self.step)
+
+    def _reference(self, counter: int) -> Tensor | None:
+        """Clean pictures of another set for one update, where those are the reals."""
+        return None if self.references is None else self.game.machine.tensor(self.references(counter).y)
+
     def _batch(self, counter: int) -> Measured:
-        return self.game.machine.send(self.batches(counter))
+        if self._sent is None or self._sent[0] != counter:
+            self._sent = (counter, self.game.machine.send(self.batches(counter)))
+        return self._sent[1]
 
     def _due(self, every: int | None) -> bool:
         return every is not None and self.step % every == 0
@@ -201,16 +228,16 @@ class Trainer:
 
     def _forwards(self, network: nn.Module) -> Iterator[Tensor]:
         for counter in range(min(REESTIMATION_BATCHES, self.batches.per_epoch)):
-            measured = self._batch(counter)
-            latent = draw_latent(
-                network,  # type: ignore[arg-type]
-                self.game.method.image_shape,
-                len(measured.y),
-                0,
-                ("re-estimation", counter),
-                self.game.machine,
-            )
-            yield self.game.machine.run(network, measured, latent)
+            draws = self.dice("re-estimation", counter)
+            yield self.game.machine.run(network, self._as_used(counter, draws), draws.latent)
+
+    def _as_used(self, counter: int, draws: Draws) -> Measured:
+        """What the generator meets in use: measurements; where others are evaluated, all with more hidden."""
+        measured = self._batch(counter)
+        if self.plan.evaluation is None or draws.further_chosen is None:
+            return measured
+        everywhere = replace(draws, further_chosen=torch.ones_like(draws.further_chosen))
+        return hide_more(self.game.method, measured, everywhere)
 
     # Checkpoints ---------------------------------------------------------------------------------
 

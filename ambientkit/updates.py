@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ambientkit.errors import NonFiniteError
-from ambientkit.interfaces import Fidelity, Measured, Objective, RoundTrip, Terms, Theta, View
-from ambientkit.machine import Machine, critic_of
+from ambientkit.interfaces import Fidelity, Judged, Measured, Objective, RoundTrip, Terms, Theta, View
+from ambientkit.machine import Machine, critic_of, features_of
 from ambientkit.round_trip import Draws, Method, composited, round_trip, views
 
 Carrier = TypeVar("Carrier", Measured, Draws)
@@ -39,26 +39,34 @@ class Game:
     fidelities: list[tuple[str, float, Fidelity]] = field(default_factory=list)
     gradient_clip: float | None = None
     accumulate: int = 1
+    offers_features: bool = False  # whether the discriminator does
 
     def trip(self, real: Measured, draws: Draws) -> RoundTrip:
         """The round trip of a batch with the current generator."""
         return round_trip(self.method, partial(self.machine.run, self.generator.network), real, draws)
 
 
-def discriminator_update(game: Game, real: Measured, draws: Draws) -> Terms:
-    """One step of the discriminator on y against y^; the generator only makes the fakes."""
+def discriminator_update(game: Game, real: Measured, draws: Draws, penalty: float = 1.0) -> Terms:
+    """One step of the discriminator on y against y^; the generator only makes the fakes.
+
+    `penalty` is the factor of the objective's gradient penalties; 0: they are not taken.
+    """
     if game.discriminator is None or game.objective is None:
         return {}
-    terms = _descend(game, game.discriminator, real, draws, _discriminator_terms)
+    make_terms = partial(_discriminator_terms, penalty=penalty)
+    terms = _descend(game, game.discriminator, real, draws, make_terms)
     with torch.no_grad():
         game.objective.after_discriminator_step(game.discriminator.network)
     return terms
 
 
-def generator_update(game: Game, real: Measured, draws: Draws) -> Terms:
-    """One step of the generator; the discriminator's weights are frozen meanwhile."""
-    if game.discriminator is None:
-        return _descend(game, game.generator, real, draws, _generator_terms)
+def generator_update(game: Game, real: Measured, draws: Draws, plays: bool = True) -> Terms:
+    """One step of the generator; the discriminator's weights are frozen meanwhile.
+
+    Without `plays` it learns from its fidelities alone.
+    """
+    if game.discriminator is None or not plays:
+        return _descend(game, game.generator, real, draws, partial(_generator_terms, plays=False))
     with _frozen(game.discriminator.network):
         return _descend(game, game.generator, real, draws, _generator_terms)
 
@@ -76,24 +84,35 @@ def _frozen(network: nn.Module) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
-def _discriminator_terms(game: Game, real: Measured, draws: Draws) -> Terms:
+def _discriminator_terms(game: Game, real: Measured, draws: Draws, penalty: float) -> Terms:
     assert game.discriminator and game.objective
     with torch.no_grad():
         trip = game.trip(real, draws)
-    real_view, fake_view = views(real, trip, draws)
+    sides = views(real, trip, draws)
     critic = critic_of(game.machine, game.discriminator.network)
-    terms = game.objective.discriminator_terms(critic, real_view, fake_view)
+    terms = game.objective.discriminator_terms(critic, *sides)
+    if penalty:
+        penalties = game.objective.penalty_terms(critic, *sides)
+        terms = {**terms, **{name: penalty * value for name, value in penalties.items()}}
     return {f"discriminator/{name}": value for name, value in terms.items()}
 
 
-def _generator_terms(game: Game, real: Measured, draws: Draws) -> Terms:
+def _generator_terms(game: Game, real: Measured, draws: Draws, plays: bool = True) -> Terms:
     trip = game.trip(real, draws)
-    terms = _adversarial_terms(game, *views(real, trip, draws))
+    sides = views(real, trip, draws)
+    terms = _adversarial_terms(game, *sides) if plays else {}
+    trip = replace(trip, judged=_judged(game, *sides), latent_other=draws.latent_other)
     restore = partial(_restore, game, draws)
     for name, weight, fidelity in game.fidelities:
         for term, value in fidelity.terms(trip, restore, game.method.sensor.measure).items():
             terms[f"generator/{name}/{term}" if term != name else f"generator/{name}"] = weight * value
     return terms
+
+
+def _judged(game: Game, real: View, fake: View) -> Judged | None:
+    if game.discriminator is None or not game.offers_features:
+        return None
+    return Judged(real, fake, features_of(game.machine, game.discriminator.network))
 
 
 def _adversarial_terms(game: Game, real: View, fake: View) -> Terms:
@@ -104,8 +123,9 @@ def _adversarial_terms(game: Game, real: View, fake: View) -> Terms:
     return {f"generator/{name}": value for name, value in terms.items()}
 
 
-def _restore(game: Game, draws: Draws, measured: Measured) -> Tensor:
-    made = game.machine.run(game.generator.network, measured, draws.latent)
+def _restore(game: Game, draws: Draws, measured: Measured, latent: Tensor | None = None) -> Tensor:
+    latent = draws.latent if latent is None else latent
+    made = game.machine.run(game.generator.network, measured, latent)
     return composited(game.method, made, measured)
 
 

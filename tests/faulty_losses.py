@@ -114,6 +114,15 @@ class DividesByNothing(GoodObjective):
             weight.div_(weight.abs().min() * 0)
 
 
+class PenaltyOverTheBatch(GoodObjective):
+    def penalty_terms(self, critic, real, fake):
+        return {"steep": 1e-2 * critic(real).reshape(len(real.y), -1).mean(1).square().sum()}
+
+
+class NeverDue(GoodObjective):
+    penalty_every = 0
+
+
 FAULTY_OBJECTIVES = {
     NoTerms: "both_players_get_terms",
     Slashed: "terms_have_short_names",
@@ -130,6 +139,8 @@ FAULTY_OBJECTIVES = {
     DrawsWithNumpy: "randomness_is_torchs_alone",
     DrawsForItself: "randomness_is_torchs_alone",
     SetsTheSeed: "randomness_is_torchs_alone",
+    PenaltyOverTheBatch: "terms_are_means_over_the_batch",
+    NeverDue: "penalties_are_due_at_whole_intervals",
     DividesByNothing: "after_a_step_the_discriminator_is_sound",
 }
 
@@ -138,12 +149,14 @@ class GradientPenalty(GoodObjective):
     """Needs no clipping, and draws places between real and fake from torch's global generator."""
 
     def discriminator_terms(self, critic, real, fake):
+        return {"real": -critic(real).mean(), "fake": critic(fake).mean()}
+
+    def penalty_terms(self, critic, real, fake):
         mix = torch.rand(len(real.y), 1, 1, 1)
         between = (mix * real.y + (1 - mix) * fake.y).detach().requires_grad_()
         scores = critic(type(real)(between, real.observed, real.known, real.region))
         gradient = torch.autograd.grad(scores.sum(), between, create_graph=True)[0]
-        penalty = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
-        return {"real": -critic(real).mean(), "fake": critic(fake).mean(), "penalty": penalty}
+        return {"penalty": (gradient.flatten(1).norm(dim=1) - 1).square().mean()}
 
 
 # Fidelities -------------------------------------------------------------------------------------

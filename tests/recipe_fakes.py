@@ -152,7 +152,9 @@ TABLE: dict[str, dict[str, type[Options]]] = {
         "held_out": options(
             "HeldOut", {"needs_further", "needs_observed", "needs_exact"}, norm=(Literal["l1", "l2"], "l1")
         ),
-        "consistency": options("Consistency", set()),
+        "consistency": options("Consistency", {"needs_completion"}),
+        "energy": options("Energy", {"needs_completion", "needs_latent"}),
+        "matching": options("Matching", {"needs_features"}),
         "again": options("Again", {"vanishes_composited"}),
     },
     "metric": {

@@ -16,6 +16,11 @@ from ambientkit.errors import RecipeError
 REAL, FAKE = View(torch.tensor([0.5, 3.0])), View(torch.tensor([-2.0, 0.25]))
 
 
+def whole(game, critic, real, fake):
+    """The discriminator's terms and penalties."""
+    return game.discriminator_terms(critic, real, fake) | game.penalty_terms(critic, real, fake)
+
+
 def softplus(value):
     return math.log(1 + math.exp(value))
 
@@ -147,32 +152,33 @@ TWO_FAKES = View(torch.tensor([[2.0, 1.0], [5.0, 1.0]]))  # 9 + 1, twice
 
 @pytest.mark.parametrize("kind", ["hinge", "non_saturating", "lsgan", "rpgan"])
 def test_zero_centred_penalties_by_hand(kind):
-    terms = objective(kind, r1=2.0, r2=0.5).discriminator_terms(steep, TWO_REALS, TWO_FAKES)
+    terms = whole(objective(kind, r1=2.0, r2=0.5), steep, TWO_REALS, TWO_FAKES)
     assert terms["r1"].item() == pytest.approx(2.0 / 2 * (25 + 9) / 2)
     assert terms["r2"].item() == pytest.approx(0.5 / 2 * 10)
-    without = objective(kind, r1=0.0, r2=0.5).discriminator_terms(steep, TWO_REALS, TWO_FAKES)
+    without = whole(objective(kind, r1=0.0, r2=0.5), steep, TWO_REALS, TWO_FAKES)
     assert "r1" not in without and "r2" in without
 
 
 def test_the_wasserstein_penalty_of_a_linear_critic_by_hand():
     """||grad|| = 5 everywhere, wherever between reals and fakes it is looked at: 10 (5 - 1)^2."""
-    terms = objective("wgan_gp").discriminator_terms(
-        lambda view: 3 * view.y[:, 0] - 4 * view.y[:, 1], TWO_REALS, TWO_FAKES
+    terms = whole(
+        objective("wgan_gp"), lambda view: 3 * view.y[:, 0] - 4 * view.y[:, 1], TWO_REALS, TWO_FAKES
     )
     assert terms["penalty"].item() == pytest.approx(160.0)
     assert terms["real"].item() == pytest.approx(-(-16 + 3) / 2)
     assert terms["fake"].item() == pytest.approx((2 + 11) / 2)
-    flat = objective("wgan_gp", strength=3.0).discriminator_terms(
-        lambda view: 0 * view.y.sum(1), TWO_REALS, TWO_FAKES
-    )
+    flat = whole(objective("wgan_gp", strength=3.0), lambda view: 0 * view.y.sum(1), TWO_REALS, TWO_FAKES)
     assert flat["penalty"].item() == pytest.approx(3.0, abs=1e-4)
 
 
 def test_penalties_have_a_gradient_by_the_weights():
     for kind, options in {"wgan_gp": {}, "hinge": {"r1": 1.0}, "rpgan": {}}.items():
         critic = nn.Sequential(nn.Linear(2, 8), nn.LeakyReLU(0.2), nn.Linear(8, 1))
-        terms = objective(kind, **options).discriminator_terms(
-            lambda view, critic=critic: critic(view.y).squeeze(1), TWO_REALS, TWO_FAKES
+        terms = whole(
+            objective(kind, **options),
+            lambda view, critic=critic: critic(view.y).squeeze(1),
+            TWO_REALS,
+            TWO_FAKES,
         )
         penalties = [value for name, value in terms.items() if name in {"penalty", "r1", "r2"}]
         assert penalties

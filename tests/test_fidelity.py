@@ -1,6 +1,7 @@
 """held_out, against values worked out by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from ambientkit_plugins.fidelity import register_fidelities
 
 from ambientkit import Context, RoundTrip
 from ambientkit.errors import PluginError, RecipeError
+from ambientkit.interfaces import Judged, View
 from ambientkit.round_trip import composited
 
 KINDS = {component.kind: component for component in register_fidelities()}
@@ -97,7 +99,9 @@ def test_facts():
     needs = {"needs_observed", "needs_further", "needs_exact", "needs_completion"}
     assert KINDS["held_out"].options().facts() == needs
     assert KINDS["measurement_consistency"].options().facts() == {"needs_completion", "vanishes_composited"}
-    assert len(KINDS) == 2
+    assert KINDS["held_out_energy"].options().facts() == needs | {"needs_latent"}
+    assert KINDS["feature_matching"].options().facts() == {"needs_features"}
+    assert len(KINDS) == 4
 
 
 # Consistency of measurements --------------------------------------------------------------------
@@ -160,3 +164,91 @@ def test_it_is_0_there_indeed(ready, tiny):
 
     terms = fidelity.terms(game.trip(real, draws), restore, game.method.sensor.measure)
     assert terms["measurement_consistency"].item() == 0
+
+
+# Two fills of one picture -----------------------------------------------------------------------
+
+
+def energy(a, b, scales=1):
+    component = KINDS["held_out_energy"]
+    fidelity = component.build(component.options(scales=scales), Context())
+    two = replace(trip(a, Y, OBSERVED, FURTHER), latent_other=torch.ones(2, 1))
+    calls = []
+
+    def restore(measured, latent=None):
+        calls.append((measured.y is two.y_further, measured.observed is FURTHER, latent is two.latent_other))
+        return b
+
+    (term,) = fidelity.terms(two, restore, lambda images, theta: images).values()
+    assert calls == [(True, True, True)]
+    return term
+
+
+def test_energy_by_hand():
+    """a - y: .5, -.2, 1.5; b - y: .1, .4, -1; a - b: .4, -.6, 2.5."""
+    b = pictures([7, 0.3, 0.7, 7], [7, 7, 7, -2])
+    by_hand = [(0.5 + 0.1 - 0.4) / 2, (0.2 + 0.4 - 0.6) / 2, (1.5 + 1 - 2.5) / 2]
+    assert energy(MADE, b).item() == pytest.approx(sum(by_hand) / 3, abs=1e-6)
+
+
+def test_one_fill_for_all_latents_pays_as_under_held_out():
+    assert energy(MADE, MADE).item() == pytest.approx(
+        loss(held_out(), trip(MADE, Y, OBSERVED, FURTHER)).item()
+    )
+
+
+def test_energy_of_coarser_maps_by_hand():
+    """2x2 pictures whose four pixels are all in T: their means are compared too, with equal weight."""
+    a, b, y = (
+        torch.tensor(values).view(1, 1, 2, 2) for values in ([1.0, 0, 0, 0], [0.0, 0, 0, 1], [0.0, 0, 0, 0])
+    )
+    seen, nothing = torch.ones(1, 1, 2, 2, dtype=torch.bool), torch.zeros(1, 1, 2, 2, dtype=torch.bool)
+    component = KINDS["held_out_energy"]
+    fidelity = component.build(component.options(scales=2), Context())
+    two = replace(trip(a, y, seen, nothing), latent_other=torch.ones(1, 1))
+    (term,) = fidelity.terms(two, lambda measured, latent: b, None).values()
+    pixels = ((1 + 0 - 1) / 2 + (0 + 1 - 1) / 2) / 4
+    means = (0.25 + 0.25 - 0) / 2
+    assert term.item() == pytest.approx((pixels + means) / 2)
+
+
+def test_the_law_of_what_was_hidden_has_the_least_energy():
+    """y is -1 or 1 by chance: fills of both kinds cost less than the mean, and than one of them."""
+    torch.manual_seed(0)
+    n = 4000
+    y, a, b = (torch.randint(0, 2, (n, 1, 1, 1)).float() * 2 - 1 for _ in range(3))
+    seen, nothing = torch.ones(n, 1, 1, 1, dtype=torch.bool), torch.zeros(n, 1, 1, 1, dtype=torch.bool)
+    fidelity = KINDS["held_out_energy"].build(KINDS["held_out_energy"].options(scales=1), Context())
+
+    def cost(one, other):
+        two = replace(trip(one, y, seen, nothing), latent_other=torch.ones(n, 1))
+        return fidelity.terms(two, lambda measured, latent: other, None)["held_out_energy"].item()
+
+    zeros, ones = torch.zeros_like(y), torch.ones_like(y)
+    assert cost(a, b) == pytest.approx(0.5, abs=0.05)
+    assert cost(zeros, zeros) == pytest.approx(1.0) and cost(ones, ones) == pytest.approx(1.0, abs=0.05)
+
+
+# Features ---------------------------------------------------------------------------------------
+
+
+def test_feature_matching_by_hand():
+    """Maps with means 1 and 3, vectors with means (1, 1) and (4, -1): (2 + (3 + 2) / 2) / 2."""
+    features = {
+        "real": [torch.tensor([[0.0, 1], [1, 2]]).view(2, 1, 1, 2), torch.tensor([[0.0, 2], [2, 0]])],
+        "fake": [torch.tensor([[3.0, 3], [3, 3]]).view(2, 1, 1, 2), torch.tensor([[4.0, -1], [4, -1]])],
+    }
+    judged = Judged(View(Y), View(MADE), lambda view: features["real" if view.y is Y else "fake"])
+    the_trip = replace(trip(MADE, Y, OBSERVED, FURTHER), judged=judged)
+    fidelity = KINDS["feature_matching"].build(None, Context())
+    (term,) = fidelity.terms(the_trip, None, None).values()
+    assert term.item() == pytest.approx((2 + (3 + 2) / 2) / 2)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"), [("feature_matching", "features"), ("held_out_energy", "latent")]
+)
+def test_what_is_missing_is_said(kind, message):
+    fidelity = KINDS[kind].build(KINDS[kind].options(), Context())
+    with pytest.raises(PluginError, match=message):
+        fidelity.terms(trip(MADE, Y, OBSERVED, FURTHER), None, None)

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from torch import nn
 
 from ambientkit.optim import AveragedNetwork, batch_norms, build_optimizer, reestimate_batch_norm
-from ambientkit.recipe import Optimizer
+from ambientkit.recipe_train import Optimizer
 
 KINDS = {
     "adam": (torch.optim.Adam, {"lr": 0.1, "betas": [0.4, 0.5], "eps": 1e-3, "weight_decay": 0.1}),

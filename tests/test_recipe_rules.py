@@ -87,7 +87,7 @@ PAIRS = {
     ),
     "fidelity of a latent generator": (
         changed(generator={"kind": "latent"}, composite=False, fidelity=[{"kind": "consistency"}]),
-        "fidelity.0: generator 'latent' completes nothing that a fidelity could compare; set fidelity: []",
+        "fidelity.0: generator 'latent' completes nothing that it could compare; leave it out",
     ),
     "consistency of what is kept": (
         changed(fidelity=[{"kind": "again"}]),
@@ -147,6 +147,61 @@ PAIRS = {
     "best by a metric that is not taken": (
         changed(train=train(checkpoints={"best": "seam"})),
         "train.checkpoints.best: 'seam' is not among the metrics; add {kind: seam} to metrics",
+    ),
+    "two fills of a generator that makes one": (
+        changed(fidelity=[{"kind": "energy"}]),
+        "fidelity.0: needs a generator with a latent, and 'net' takes none; "
+        "set latent_channels in the generator",
+    ),
+    "features that nobody offers": (
+        changed(fidelity=[{"kind": "matching"}]),
+        "fidelity.0: needs a discriminator that offers its features, and there is none; "
+        "use the discriminator dcgan, sngan or patch",
+    ),
+    "clean pictures for nobody": (
+        changed(
+            discriminator=None,
+            objective=None,
+            fidelity=[{"kind": "consistency"}],
+            discriminator_data={"source": {"kind": "faces"}},
+        ),
+        "discriminator_data: there is no discriminator to show them to; set discriminator_data: null",
+    ),
+    "clean pictures that are not": (
+        changed(discriminator_data={"source": {"kind": "holes"}}),
+        "discriminator_data.source.kind: data set 'holes' has no clean pictures; use one that has",
+    ),
+    "beta2 of an optimiser without": (
+        changed(
+            train=train(
+                generator_optimizer={"kind": "sgd", "lr": 0.1},
+                discriminator_optimizer={"kind": "sgd", "lr": 0.1},
+                schedules={"beta2": {"start": 0.9, "end": 0.99}},
+            )
+        ),
+        "train.schedules.beta2: no optimiser is Adam; leave it out",
+    ),
+    "a schedule of no penalty": (
+        changed(train=train(schedules={"penalty": {"start": 1, "end": 0}})),
+        "train.schedules.penalty: the objective penalises no gradients; leave it out",
+    ),
+    "a schedule of no average": (
+        changed(train=train(ema_decay=None, schedules={"ema": {"start": 0.9, "end": 0.99}})),
+        "train.schedules.ema: train.ema_decay is null, so no generator is averaged; leave it out",
+    ),
+    "phases of one player": (
+        changed(
+            discriminator=None,
+            objective=None,
+            fidelity=[{"kind": "consistency"}],
+            train=train(phases=[{"share": 1.0}]),
+        ),
+        "train.phases: there is no discriminator, so there is nothing to divide; set train.phases: []",
+    ),
+    "a generator alone with nothing to learn from": (
+        changed(train=train(phases=[{"share": 0.5, "players": "generator"}, {"share": 0.5}])),
+        "train.phases.0.players: alone, the generator would learn nothing: there is no fidelity; "
+        "add a fidelity (held_out)",
     ),
     "parts that do not divide": (
         changed(train=train(accumulate=3)),

@@ -79,9 +79,20 @@ class ObjectiveCase:
         """Both, by the name of their method."""
         return {"discriminator_terms": self.discriminator, "generator_terms": self.generator}
 
+    def raw(self, method: str, critic: nn.Module, real: View, fake: View) -> Any:
+        """What a player's method returns; the discriminator's with its penalties, if it has any."""
+        terms = getattr(self.objective, method)(critic, real, fake)
+        if method != "discriminator_terms" or not hasattr(self.objective, "penalty_terms"):
+            return terms
+        answer = self.objective.penalty_terms(critic, real, fake)
+        penalties = terms_of(answer, "`penalty_terms`") if answer != {} else {}
+        twice = sorted(set(terms) & set(penalties))
+        require(not twice, f"terms and penalties are both named {', '.join(twice)}", "name them apart")
+        return {**terms, **penalties}
+
     def _terms(self, method: str, critic: nn.Module, real: View, fake: View) -> Terms:
         def work() -> Terms:
-            return terms_of(getattr(self.objective, method)(critic, real, fake), f"`{method}`")
+            return terms_of(self.raw(method, critic, real, fake), f"`{method}`")
 
         with fixed_global_states():
             return works_first(f"`{method}`", work)
@@ -110,9 +121,7 @@ def both_players_get_terms(case: ObjectiveCase) -> None:
     """Both methods return named terms, for fakes that carry no gradient too."""
     for method in case.players():
         with fixed_global_states():
-            terms_of(
-                getattr(case.objective, method)(_ToyCritic(), _spread(0.1), _spread(-0.1)), f"`{method}`"
-            )
+            terms_of(case.raw(method, _ToyCritic(), _spread(0.1), _spread(-0.1)), f"`{method}`")
 
 
 @OBJECTIVE_CHECKS.add
@@ -266,8 +275,19 @@ def randomness_is_torchs_alone(case: ObjectiveCase) -> None:
     """What is drawn (places between real and fake, say) comes from the generator that the engine sets."""
     for method, player in case.players().items():
         player(_ToyCritic(), _spread(0.2), _spread(-0.3))  # leaves the check where there are no terms
-        work = partial(getattr(case.objective, method), _ToyCritic())
+        work = partial(case.raw, method, _ToyCritic())
         require_only_torch_is_random(lambda: work(_spread(0.2), _spread(-0.3)))  # noqa: B023 - called at once
+
+
+@OBJECTIVE_CHECKS.add
+def penalties_are_due_at_whole_intervals(case: ObjectiveCase) -> None:
+    """`penalty_every` is a number of updates, 1 or more."""
+    every = getattr(case.objective, "penalty_every", 1)
+    require(
+        isinstance(every, int) and every >= 1,
+        f"`penalty_every` is {every!r}",
+        "make it a whole number of discriminator updates, 1 or more",
+    )
 
 
 @OBJECTIVE_CHECKS.add

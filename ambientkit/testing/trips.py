@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from ambientkit.interfaces import Measured, RoundTrip, Theta
+from ambientkit.interfaces import Judged, Measured, RoundTrip, Theta, View
 from ambientkit.testing.measurement_case import described
 from ambientkit.testing.networks import some_observed, uniform
 
@@ -24,12 +24,13 @@ class ToyGenerator(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.tensor(0.7))
 
-    def forward(self, measured: Measured) -> Tensor:
-        """(n, C, H, W) in [-1, 1]; hidden pixels of y are not looked at."""
+    def forward(self, measured: Measured, latent: Tensor | None = None) -> Tensor:
+        """(n, C, H, W) in [-1, 1]; hidden pixels of y are not looked at. A latent moves it a little."""
         y = measured.y if measured.observed is None else torch.where(measured.observed, measured.y, FILL)
         mean = y.flatten(1).mean(1).view(-1, 1, 1, 1)
         place = torch.linspace(-1, 1, y.shape[-1], device=y.device)
-        return torch.tanh(self.weight * (y + mean + place))
+        moved = 0.0 if latent is None else 0.2 * latent
+        return torch.tanh(self.weight * (y + mean + place + moved))
 
 
 @dataclass
@@ -38,16 +39,22 @@ class Trip:
 
     record: RoundTrip
     network: ToyGenerator
+    latent: Tensor
     calls: list[str] = field(default_factory=list)
 
-    def restore(self, measured: Measured) -> Tensor:
+    def restore(self, measured: Measured, latent: Tensor | None = None) -> Tensor:
         """Complete another measurement; "" or a complaint is added to `calls`."""
         y: Any = getattr(measured, "y", measured)
         fine = isinstance(measured, Measured) and y.shape[1:] == self.record.y.shape[1:]
         self.calls.append(
             "" if fine else f"restore was given {described(measured)}, not a Measured like the trip's"
         )
-        return self.network(measured if isinstance(measured, Measured) else Measured(y))  # type: ignore[no-any-return]
+        latent = self._latent_for(y) if latent is None else latent
+        return self.network(measured if isinstance(measured, Measured) else Measured(y), latent)  # type: ignore[no-any-return]
+
+    def _latent_for(self, y: Tensor) -> Tensor | None:
+        """That of the update, where it is as large as y."""
+        return self.latent if self.latent.shape[-2:] == y.shape[-2:] and len(self.latent) == len(y) else None
 
     def measure(self, images: Tensor, theta: Theta) -> Tensor:
         """Hide theta's block; "" or a complaint is added to `calls`."""
@@ -67,7 +74,8 @@ def make_trip(n: int, network: ToyGenerator | None = None, kind: Kind = "plain")
     network = network or ToyGenerator()
     theta = {"hidden": _shaped(~some_observed(n, SIDE, SIDE).flip(2), kind)}
     real, seen = _measured(n, kind)
-    made = network(seen)
+    latent, other = (_shaped(uniform(n, (1, SIDE, SIDE), name), kind) for name in ("latent", "other"))
+    made = network(seen, latent)
     completed = made if seen.observed is None else torch.where(seen.observed, seen.y, made)
     record = RoundTrip(
         y=real.y,
@@ -79,8 +87,16 @@ def make_trip(n: int, network: ToyGenerator | None = None, kind: Kind = "plain")
         theta_fresh=theta,
         y_fake=completed.masked_fill(theta["hidden"], FILL),
         observed_fake=None if kind == "unsaid" else ~theta["hidden"],
+        latent_other=other,
     )
-    return Trip(record, network)
+    judged = Judged(View(record.y, record.observed), View(record.y_fake, record.observed_fake), _features)
+    return Trip(replace(record, judged=judged), network, latent)
+
+
+def _features(view: View) -> list[Tensor]:
+    """Maps of a discriminator that looks at edges: what is observed of y, and its differences."""
+    y = view.y if view.observed is None else torch.where(view.observed, view.y, FILL)
+    return [y, y - y.roll(1, -1)]
 
 
 def _measured(n: int, kind: Kind) -> tuple[Measured, Measured]:

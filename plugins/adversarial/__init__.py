@@ -30,6 +30,9 @@ class PenaltyOptions(Options):
     of the discriminator (Mescheder et al. 2018); 0: none."""
     r2: float = Field(0.0, ge=0)
     """The same at fake measurements; 0: none."""
+    penalty_every: int = Field(1, ge=1)
+    """Discriminator updates from one penalty to the next; it then weighs so many times as much (Karras et al.
+    2020, app. B). 16 saves most of its cost."""
 
     def facts(self) -> frozenset[str]:
         """Whether it penalises gradients."""
@@ -74,6 +77,8 @@ class WganGpOptions(Options):
 
     strength: float = Field(10.0, gt=0)
     """Strength of the penalty, lambda in the paper."""
+    penalty_every: int = Field(1, ge=1)
+    """Discriminator updates from one penalty to the next; it then weighs so many times as much."""
 
     def facts(self) -> frozenset[str]:
         """It penalises gradients."""
@@ -94,25 +99,25 @@ def register_objectives() -> Iterable[Component]:
 def _hinge(options: HingeOptions, _context: Context) -> Hinge:
     from .objectives import Hinge
 
-    return Hinge(options.r1, options.r2)
+    return Hinge(options.r1, options.r2, options.penalty_every)
 
 
 def _non_saturating(options: NonSaturatingOptions, _context: Context) -> NonSaturating:
     from .objectives import NonSaturating
 
-    return NonSaturating(options.r1, options.r2)
+    return NonSaturating(options.r1, options.r2, options.penalty_every)
 
 
 def _lsgan(options: LsganOptions, _context: Context) -> LeastSquares:
     from .objectives import LeastSquares
 
-    return LeastSquares(options.r1, options.r2)
+    return LeastSquares(options.r1, options.r2, options.penalty_every)
 
 
 def _rpgan(options: RpganOptions, _context: Context) -> Relativistic:
     from .objectives import Relativistic
 
-    return Relativistic(options.r1, options.r2)
+    return Relativistic(options.r1, options.r2, options.penalty_every)
 
 
 def _wgan_clip(options: WganClipOptions, _context: Context) -> WassersteinClipped:
@@ -124,4 +129,4 @@ def _wgan_clip(options: WganClipOptions, _context: Context) -> WassersteinClippe
 def _wgan_gp(options: WganGpOptions, _context: Context) -> WassersteinPenalised:
     from .objectives import WassersteinPenalised
 
-    return WassersteinPenalised(options.strength)
+    return WassersteinPenalised(options.strength, options.penalty_every)

@@ -21,14 +21,15 @@ from .penalties import one_centred, zero_centred
 class _Penalised(Objective):
     """What all games share: zero-centred gradient penalties.
 
-    `r1` is their strength at reals, `r2` at fakes; 0 is none.
+    `r1` is their strength at reals, `r2` at fakes; 0 is none. They are taken each `penalty_every` updates.
     """
 
-    def __init__(self, r1: float = 0.0, r2: float = 0.0) -> None:
+    def __init__(self, r1: float = 0.0, r2: float = 0.0, penalty_every: int = 1) -> None:
         self.r1 = r1
         self.r2 = r2
+        self.penalty_every = penalty_every
 
-    def penalties(self, critic: Critic, real: View, fake: View) -> Terms:
+    def penalty_terms(self, critic: Critic, real: View, fake: View) -> Terms:
         """{"r1", "r2"}, 0-d, those that have a strength."""
         sides = {"r1": (real, self.r1), "r2": (fake, self.r2)}
         return {
@@ -56,9 +57,8 @@ class _Game(_Penalised):
         """The generator's cost of fake scores, element by element."""
 
     def discriminator_terms(self, critic: Critic, real: View, fake: View) -> Terms:
-        """{"real", "fake"} and the penalties, 0-d each; their sum is the discriminator's loss."""
-        terms = {"real": self.real(critic(real)).mean(), "fake": self.fake(critic(fake)).mean()}
-        return terms | self.penalties(critic, real, fake)
+        """{"real", "fake"}, 0-d each; with the penalties, their sum is the discriminator's loss."""
+        return {"real": self.real(critic(real)).mean(), "fake": self.fake(critic(fake)).mean()}
 
     def generator_terms(self, critic: Critic, real: View, fake: View) -> Terms:
         """{"adversarial"}, 0-d; real pictures are not looked at."""
@@ -164,11 +164,11 @@ class WassersteinPenalised(_Wasserstein):
     L_D = E[D(y^)] - E[D(y)] + strength * E[(||grad D(e y + (1 - e) y^)|| - 1)^2], e uniform in [0, 1]
     """
 
-    def __init__(self, strength: float = 10.0) -> None:
-        super().__init__()
+    def __init__(self, strength: float = 10.0, penalty_every: int = 1) -> None:
+        super().__init__(penalty_every=penalty_every)
         self.strength = strength
 
-    def penalties(self, critic: Critic, real: View, fake: View) -> Terms:
+    def penalty_terms(self, critic: Critic, real: View, fake: View) -> Terms:
         """{"penalty"}, 0-d."""
         return {"penalty": one_centred(critic, real, fake, self.strength)}
 
@@ -181,9 +181,8 @@ class Relativistic(_Penalised):
     """
 
     def discriminator_terms(self, critic: Critic, real: View, fake: View) -> Terms:
-        """{"pairs"} and the penalties, 0-d each."""
-        pairs = functional.softplus(critic(fake) - critic(real)).mean()
-        return {"pairs": pairs} | self.penalties(critic, real, fake)
+        """{"pairs"}, 0-d."""
+        return {"pairs": functional.softplus(critic(fake) - critic(real)).mean()}
 
     def generator_terms(self, critic: Critic, real: View, fake: View) -> Terms:
         """{"adversarial"}, 0-d."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import Field
+
 from ambientkit import Component, Context, Options, hookimpl
 
 if TYPE_CHECKING:
     from .consistency import MeasurementConsistency
+    from .energy import HeldOutEnergy
     from .held_out import HeldOut
+    from .matching import FeatureMatching
 
 AMBIENTKIT_HOOK_API = 1
 
@@ -29,6 +33,30 @@ class HeldOutOptions(Options):
         return frozenset({"needs_observed", "needs_further", "needs_exact", "needs_completion"})
 
 
+class HeldOutEnergyOptions(Options):
+    """Held-out pixels for a generator with a latent: fills that differ as much as they are uncertain.
+
+    It needs `further`, with the law of the data's own sensor, and makes each picture twice.
+    """
+
+    scales: int = Field(3, ge=1, le=6)
+    """Pixels are compared, then means over 2x2, 4x4, ... of them: so many sizes in all."""
+
+    def facts(self) -> frozenset[str]:
+        """What `held_out` needs, and a generator with a latent."""
+        return frozenset(
+            {"needs_observed", "needs_further", "needs_exact", "needs_completion", "needs_latent"}
+        )
+
+
+class FeatureMatchingOptions(Options):
+    """Fakes give the discriminator's inner layers the averages of reals (Salimans et al. 2016)."""
+
+    def facts(self) -> frozenset[str]:
+        """It needs a discriminator that offers features."""
+        return frozenset({"needs_features"})
+
+
 class MeasurementConsistencyOptions(Options):
     """A fake measurement, restored and measured again alike, gives itself (UAIR, Pajot et al. 2019)."""
 
@@ -39,8 +67,10 @@ class MeasurementConsistencyOptions(Options):
 
 @hookimpl
 def register_fidelities() -> Iterable[Component]:
-    """Held-out pixels, and consistency of measurements."""
+    """Held-out pixels, features, and consistency of measurements."""
+    yield Component("feature_matching", FeatureMatchingOptions, _matching)
     yield Component("held_out", HeldOutOptions, _held_out)
+    yield Component("held_out_energy", HeldOutEnergyOptions, _energy)
     yield Component("measurement_consistency", MeasurementConsistencyOptions, _consistency)
 
 
@@ -48,6 +78,18 @@ def _held_out(options: HeldOutOptions, _context: Context) -> HeldOut:
     from .held_out import HeldOut
 
     return HeldOut(options.norm)
+
+
+def _energy(options: HeldOutEnergyOptions, _context: Context) -> HeldOutEnergy:
+    from .energy import HeldOutEnergy
+
+    return HeldOutEnergy(options.scales)
+
+
+def _matching(_options: FeatureMatchingOptions, _context: Context) -> FeatureMatching:
+    from .matching import FeatureMatching
+
+    return FeatureMatching()
 
 
 def _consistency(_options: MeasurementConsistencyOptions, _context: Context) -> MeasurementConsistency:

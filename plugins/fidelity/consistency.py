@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from ambientkit import Fidelity, Measured, RoundTrip
-from ambientkit.interfaces import Terms, Theta
+from ambientkit.interfaces import Restore, Terms, Theta
 
 
 class MeasurementConsistency(Fidelity):
@@ -23,7 +23,7 @@ class MeasurementConsistency(Fidelity):
     def terms(
         self,
         trip: RoundTrip,
-        restore: Callable[[Measured], Tensor],
+        restore: Restore,
         measure: Callable[[Tensor, Theta], Tensor],
     ) -> Terms:
         """{"measurement_consistency"}, 0-d, in the units of y squared."""

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ambientkit import Fidelity, Measured, RoundTrip
+from ambientkit import Fidelity, RoundTrip
 from ambientkit.errors import PluginError
-from ambientkit.interfaces import Terms, Theta
+from ambientkit.interfaces import Restore, Terms, Theta
 
 TIP = 1e-3  # of the Charbonnier cost: where it turns from |d| to d^2, an eighth of a grey level of 255
 
@@ -34,17 +34,20 @@ class HeldOut(Fidelity):
     def terms(
         self,
         trip: RoundTrip,
-        restore: Callable[[Measured], Tensor],
+        restore: Restore,
         measure: Callable[[Tensor, Theta], Tensor],
     ) -> Terms:
         """{"held_out"}, 0-d, in the scale of [-1, 1]. Raises PluginError where `observed` is missing."""
-        if trip.observed is None or trip.observed_further is None:
-            raise PluginError(
-                "held_out: the sensors must say what they observe; use a sensor that hides pixels"
-            )
-        target = (trip.observed & ~trip.observed_further).expand_as(trip.made)
+        target = held_out_places(trip, "held_out")
         made, y = trip.made.float(), trip.y.float()
         # Selected before and after the cost: nothing outside T, be it NaN, has a value or a gradient.
         difference = torch.where(target, made - y, 0.0)
         costs = torch.where(target, self.cost(difference), 0.0)
         return {"held_out": costs.sum() / target.sum().clamp(min=1)}
+
+
+def held_out_places(trip: RoundTrip, name: str) -> Tensor:
+    """T = observed & ~observed~, bool (n, C, H, W). Raises PluginError where `observed` is missing."""
+    if trip.observed is None or trip.observed_further is None:
+        raise PluginError(f"{name}: the sensors must say what they observe; use a sensor that hides pixels")
+    return (trip.observed & ~trip.observed_further).expand_as(trip.made)
