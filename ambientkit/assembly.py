@@ -93,7 +93,7 @@ def prepare_data(plan: Plan, cache: Path, progress: Progress = no_progress) -> t
     opened = open_data(plan)
     source, dataset, context = opened.source, opened.source.dataset, opened.context
     samples = _samples(plan, source, opened.training, cache, progress)
-    held_out = _held_out(plan, source, opened.held, context)
+    held_out = held_out_of(plan, opened)
     shape = tuple(dataset.image_shape)
     reference = _reference(plan, shape, cache, progress) if plan.reference else None
     data = Data(samples, held_out, shape, dataset.fingerprint, tuple(dataset.skipped), context, reference)
@@ -258,11 +258,14 @@ def _find_or_make(
         raise
 
 
-def _held_out(plan: Plan, source: Source, held: list[int], context: Context) -> HoldOut | None:
-    if not held:
+def held_out_of(plan: Plan, opened: Opened) -> HoldOut | None:
+    """The held-out pictures, measured by the evaluation's sensor; None where there are none."""
+    if not opened.held:
         return None
-    sensor = build_sensor(plan.evaluation, context) if plan.evaluation else source.sensor
-    return hold_out(replace(source, sensor=sensor, stream_name="hold-out"), held, StoreWriter())
+    source = replace(opened.source, stream_name="hold-out")
+    if plan.evaluation:
+        source = replace(source, sensor=build_sensor(plan.evaluation, opened.context))
+    return hold_out(source, opened.held, StoreWriter())
 
 
 def batches(plan: Plan, data: Data) -> Batches:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ambientkit.cli_evaluate import evaluate
 from ambientkit.cli_inspect import inspect
 from ambientkit.cli_plugins import check_plugin, new_plugin
 from ambientkit.cli_recipes import copy, describe, plugins, schema, show, validate
@@ -105,7 +106,7 @@ def main(ctx: click.Context, verbose: bool, quiet: bool) -> None:
     ctx.obj = Shell(quiet)
 
 
-for _verb in (run, resume, complete, generate, runs, inspect, validate, show, copy):
+for _verb in (run, resume, evaluate, complete, generate, runs, inspect, validate, show, copy):
     main.add_command(_verb)
 for _verb in (schema, plugins, describe, new_plugin, check_plugin):
     main.add_command(_verb)

@@ -136,12 +136,12 @@ def _report(shell: Shell, done: RunResult, as_json: bool) -> None:
         shell.note(
             f"{len(skipped)} pictures could not be read and were left out: {', '.join(skipped[:5])} ..."
         )
-    for line in (_made_with(done.folder), *done.labels):
+    for line in (made_with(done.folder), *done.labels):
         click.echo(line)
     click.echo(f"{done.folder}: finished at step {done.step}, {done.seconds:.0f} s")
 
 
-def _made_with(folder: Path) -> str:
+def made_with(folder: Path) -> str:
     """The recipe, seed and data behind the figures of a run."""
     resolved = yaml.safe_load((folder / "resolved.yaml").read_text("utf-8"))
     data = resolved["data"]
@@ -307,7 +307,7 @@ def runs(shell: Shell, folders: tuple[Path, ...], as_json: bool) -> None:
         rows = {str(run.folder): run.figures for run in found}
         shell.show(cli_tables.runs(found), cli_tables.comparison(rows))
         for run_folder in rows:
-            click.echo(_made_with(Path(run_folder)))
+            click.echo(made_with(Path(run_folder)))
     else:
         shell.show(cli_tables.runs(found))
 

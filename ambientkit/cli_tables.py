@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from rich.table import Table
 from rich.text import Text
@@ -149,6 +149,50 @@ def comparison(rows: Mapping[str, Mapping[str, float]], title: str = "") -> Tabl
     names = dict.fromkeys(name for figures in rows.values() for name in figures)
     cells = ([name, *(_number(figures.get(name)) for figures in rows.values())] for name in names)
     return table(["", *rows], cells, title)
+
+
+class HasInterval(Protocol):
+    """A figure with its 95 % interval, None where there is none."""
+
+    @property
+    def value(self) -> float:
+        """The figure."""
+        ...
+
+    @property
+    def low(self) -> float | None:
+        """Lower end of the interval."""
+        ...
+
+    @property
+    def high(self) -> float | None:
+        """Upper end of the interval."""
+        ...
+
+
+def evaluation(
+    rows: Mapping[str, Mapping[str, HasInterval]],
+    differences: Mapping[str, Mapping[str, HasInterval]],
+    pictures: int,
+) -> list[Table]:
+    """Figures by row with their intervals, then the first row's less those of each run beside it."""
+    title = f"{pictures} held-out pictures; in brackets: 95 % interval over pictures"
+    tables = [_with_intervals(rows, title)]
+    first = next(iter(rows))
+    named = {f"{first} less {other}": figures for other, figures in differences.items()}
+    return [*tables, _with_intervals(named, "on the same pictures")] if named else tables
+
+
+def _with_intervals(rows: Mapping[str, Mapping[str, HasInterval]], title: str) -> Table:
+    names = dict.fromkeys(name for figures in rows.values() for name in figures)
+    cells = ([name, *(_interval(figures.get(name)) for figures in rows.values())] for name in names)
+    return table(["", *rows], cells, title)
+
+
+def _interval(figure: HasInterval | None) -> str:
+    if figure is None or figure.low is None or figure.high is None:
+        return _number(None if figure is None else figure.value)
+    return f"{_number(figure.value)} [{_number(figure.low)}, {_number(figure.high)}]"
 
 
 def _number(value: float | None) -> str:

@@ -255,6 +255,7 @@ class HoldOut:
     samples: Samples
     truth: Tensor | None
     value_range: tuple[float, float] = (-1.0, 1.0)
+    sensor: Measurement | None = None  # that measured them
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -271,4 +272,4 @@ def hold_out(source: Source, indices: Sequence[int], writer: StoreWriter) -> Hol
     fill_store(writer, source, indices)
     samples = StoredSamples(writer.close(), source.sensor.fill)
     truth = None if source.dataset.arrives_measured else source.dataset.images(indices)
-    return HoldOut(samples, truth, source.dataset.value_range)
+    return HoldOut(samples, truth, source.dataset.value_range, source.sensor)

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ambientkit import recipe_file, run_folder
-from ambientkit.errors import AmbientkitError, Interrupted, Problem, RecipeError, RunFolderError
+from ambientkit.errors import (
+    AmbientkitError,
+    InputError,
+    Interrupted,
+    Problem,
+    RecipeError,
+    RunFolderError,
+)
 from ambientkit.interfaces import Context
 from ambientkit.plugins import Plugins, lifecycle
 from ambientkit.recipe import Plan
@@ -24,6 +31,9 @@ from ambientkit.recipe_check import choose as choose_component
 if TYPE_CHECKING:
     from ambientkit.completion import TrainedRun
     from ambientkit.data import Progress
+    from ambientkit.evaluating.evaluate import Evaluation
+    from ambientkit.evaluating.held_out import Held
+    from ambientkit.evaluating.wishes import Wishes
     from ambientkit.inspecting.inspection import Inspection
     from ambientkit.machine import Machine
     from ambientkit.trainer import Trainer
@@ -173,6 +183,49 @@ class Engine:
         record = run_folder.read_run(Path(folder))
         plan = self.load(Path(folder) / "resolved.yaml")
         return open_run(Path(folder), plan, record, checkpoint, choose(device, record["precision"]))
+
+    def evaluate(
+        self,
+        folder: Path | str,
+        *overrides: str,
+        against: Sequence[Path | str] = (),
+        metrics: Sequence[str] | None = None,
+        wishes: Wishes | None = None,
+        checkpoint: str = "latest",
+        device: str = "auto",
+        progress: Progress | None = None,
+    ) -> Evaluation:
+        """The figures of a run's held-out pictures with 95 % intervals, beside other runs and baselines.
+
+        `overrides` say where the data lie now (`data.source.root=...`); they must be the run's own.
+        Nothing is written. Raises RunFolderError or InputError where runs or data do not fit.
+        """
+        from ambientkit.data import no_progress
+        from ambientkit.evaluating.choice import choose_metrics
+        from ambientkit.evaluating.evaluate import evaluate
+        from ambientkit.evaluating.held_out import require_same_pictures
+        from ambientkit.evaluating.wishes import Wishes
+
+        runs = [self._held_out(Path(each), overrides, checkpoint, device) for each in (folder, *against)]
+        for other in runs[1:]:
+            require_same_pictures(runs[0], other)
+        chosen = choose_metrics(runs[0].plan, self.plugins, metrics, runs[0].context)
+        return evaluate(runs, chosen, wishes or Wishes(), progress or no_progress)
+
+    def _held_out(self, folder: Path, overrides: Sequence[str], checkpoint: str, device: str) -> Held:
+        from ambientkit import checkpoints
+        from ambientkit.completion import open_run
+        from ambientkit.evaluating.held_out import open_held_out
+        from ambientkit.machine import choose
+
+        for override in overrides:
+            if not override.startswith(("data.source.", "discriminator_data.source.")):
+                raise InputError(f"{override}: an evaluation changes nothing but data.source.KEY=VALUE")
+        record = run_folder.read_run(folder)
+        plan = self.load(folder / "resolved.yaml", *overrides)
+        step = int(checkpoints.read_meta(checkpoints.find(folder, checkpoint))["step"])
+        trained = open_run(folder, plan, record, checkpoint, choose(device, record["precision"]))
+        return open_held_out(trained, plan, record, step)
 
     # How it is done ------------------------------------------------------------------------------
 

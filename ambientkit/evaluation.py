@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,61 +15,131 @@ from ambientkit.draws import draw_latent
 from ambientkit.interfaces import Evaluated, Measured, Metric
 from ambientkit.machine import Machine
 from ambientkit.round_trip import Method, composited
+from ambientkit.streams import stream
 
-Completer = Callable[[Measured], Tensor]
+FILLS = 8  # of a picture, where a metric compares them
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What some metrics need beside completions: `remeasured` pictures, several `fills` of each."""
+
+    remeasured: bool = False
+    fills: int = 0
+    seed: int = 0
+
+    @classmethod
+    def of(cls, metrics: Iterable[Metric], seed: int, fills: int = FILLS) -> Extras:
+        """What these metrics need; `fills` of a picture where one compares them."""
+        metrics = list(metrics)
+        several = any(getattr(metric, "needs_fills", False) for metric in metrics)
+        again = any(getattr(metric, "needs_remeasured", False) for metric in metrics)
+        return cls(again, fills if several else 0, seed)
+
+
+Completing = Callable[..., tuple[Tensor, Tensor]]
+"""(measured, *counters of the latent) -> (made, completed)."""
+
+
+@dataclass(frozen=True)
+class Completer:
+    """A network in evaluation mode, and the method that it was trained with."""
+
+    network: nn.Module
+    method: Method
+    machine: Machine
+
+    def __call__(self, measured: Measured, *counters: int | str) -> tuple[Tensor, Tensor]:
+        """(made, completed); with the latents of `counters` where it takes any."""
+        here = self.machine.send(measured)
+        latent = draw_latent(
+            self.network,  # type: ignore[arg-type]
+            self.method.image_shape,
+            len(measured.y),
+            0,
+            ("evaluation", *counters),
+            self.machine,
+        )
+        made = self.machine.run(self.network, here, latent)
+        return made.cpu(), composited(self.method, made, here).cpu()
 
 
 @torch.no_grad()
 def completions(
-    network: nn.Module,
-    method: Method,
-    machine: Machine,
-    held_out: HoldOut,
-    size: int,
-    limit: int | None = None,
+    complete: Completing, held_out: HoldOut, size: int, limit: int | None = None, extras: Extras | None = None
 ) -> Iterator[Evaluated]:
-    """The first `limit` held-out pictures, completed `size` at a time by a network in evaluation mode."""
+    """The first `limit` held-out pictures, completed `size` at a time."""
+    extras = extras or Extras()
     for number, (measured, truth) in enumerate(held_out.batches(size, limit)):
-        here = machine.send(measured)
-        shape = method.image_shape
-        latent = draw_latent(network, shape, len(measured.y), 0, ("evaluation", number), machine)  # type: ignore[arg-type]
-        made = machine.run(network, here, latent)
-        completed = composited(method, made, here)
-        yield Evaluated(measured.y, measured.observed, made.cpu(), completed.cpu(), truth)
+        made, completed = complete(measured, number)
+        fills = [complete(measured, number, "fill", each)[1] for each in range(extras.fills)]
+        again = remeasured(completed, held_out, extras.seed, number) if extras.remeasured else None
+        several = torch.stack(fills) if fills else None
+        yield Evaluated(measured.y, measured.observed, made, completed, truth, again, several)
 
 
-def filled(fill: Callable[[Tensor, Tensor], Tensor], held_out: HoldOut, size: int) -> Iterator[Evaluated]:
+def remeasured(completed: Tensor, held_out: HoldOut, seed: int, number: int) -> Tensor | None:
+    """Completed pictures under the held-out pictures' own sensor and an independent theta."""
+    if held_out.sensor is None:
+        return None
+    sensor, shape = held_out.sensor, tuple(completed.shape[1:])
+    theta = sensor.sample(len(completed), shape, stream(seed, "remeasured", number))
+    return sensor.measure(completed, theta)
+
+
+def filled(
+    fill: Callable[[Tensor, Tensor], Tensor], held_out: HoldOut, size: int, extras: Extras | None = None
+) -> Iterator[Evaluated]:
     """Held-out pictures completed by a classical method (y, observed) -> completed, the yardstick.
 
     There are none where the sensor does not say what it observed.
     """
-    for measured, truth in held_out.batches(size):
+    extras = extras or Extras()
+    for number, (measured, truth) in enumerate(held_out.batches(size)):
         if measured.observed is not None:
             completed = fill(measured.y, measured.observed)
-            yield Evaluated(measured.y, measured.observed, completed, completed, truth)
+            again = remeasured(completed, held_out, extras.seed, number) if extras.remeasured else None
+            yield Evaluated(measured.y, measured.observed, completed, completed, truth, again)
 
 
-def nature(held_out: HoldOut, size: int) -> Iterator[Evaluated]:
+def nature(held_out: HoldOut, size: int, extras: Extras | None = None) -> Iterator[Evaluated]:
     """The clean pictures themselves in place of completions: what the figures of a perfect answer are."""
-    for measured, truth in held_out.batches(size):
+    extras = extras or Extras()
+    for number, (measured, truth) in enumerate(held_out.batches(size)):
         if truth is not None:
-            yield Evaluated(measured.y, measured.observed, truth, truth, truth)
+            again = remeasured(truth, held_out, extras.seed, number) if extras.remeasured else None
+            yield Evaluated(measured.y, measured.observed, truth, truth, truth, again)
+
+
+Values = dict[str, dict[str, Tensor]]
+
+
+def values(metrics: Mapping[str, Metric], evaluated: Iterable[Evaluated]) -> Values:
+    """What each metric says of every picture; a metric that has nothing to say of them is absent."""
+    found: dict[str, dict[str, list[Tensor]]] = {name: {} for name in metrics}
+    for batch in evaluated:
+        for name, metric in metrics.items():
+            if not _has_what_it_needs(metric, batch):
+                continue
+            for key, value in metric.per_picture(batch).items():
+                found[name].setdefault(key, []).append(value)
+    return {
+        name: {key: torch.cat(parts) for key, parts in keys.items()} for name, keys in found.items() if keys
+    }
+
+
+def _has_what_it_needs(metric: Metric, batch: Evaluated) -> bool:
+    needs = {
+        "needs_truth": batch.truth,
+        "needs_remeasured": batch.remeasured,
+        "needs_fills": batch.fills,
+    }
+    return not any(getattr(metric, need, False) and part is None for need, part in needs.items())
 
 
 def figures(metrics: Mapping[str, Metric], evaluated: Iterable[Evaluated]) -> dict[str, dict[str, float]]:
     """Each metric's summary over all pictures; a metric that has no value there is absent."""
-    values: dict[str, dict[str, list[Tensor]]] = {name: {} for name in metrics}
-    for batch in evaluated:
-        for name, metric in metrics.items():
-            if metric.needs_truth and batch.truth is None:
-                continue
-            for key, value in metric.per_picture(batch).items():
-                values[name].setdefault(key, []).append(value)
-    return {
-        name: metrics[name].summary({key: torch.cat(parts) for key, parts in found.items()})
-        for name, found in values.items()
-        if found
-    }
+    return {name: metrics[name].summary(found) for name, found in values(metrics, evaluated).items()}
 
 
 def flat(summaries: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
@@ -80,19 +151,19 @@ def flat(summaries: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 
 def yardsticks(
-    metrics: Mapping[str, Metric], held_out: HoldOut, size: int, fills: bool
+    metrics: Mapping[str, Metric], held_out: HoldOut, size: int, fills: bool, extras: Extras | None = None
 ) -> dict[str, dict[str, float]]:
     """The metrics of what needs no training: classical fills (if `fills`) and the clean pictures."""
     rows: dict[str, Iterator[Evaluated]] = {}
     if fills:
         channels = next(held_out.batches(1, 1))[0].y.shape[1]
-        rows = {name: filled(fill, held_out, size) for name, fill in classical_fills(channels).items()}
+        rows = {name: filled(f, held_out, size, extras) for name, f in classical_fills(channels).items()}
     if held_out.truth is not None:
-        rows["nature"] = nature(held_out, size)
-    figured = {name: _finite(flat(figures(metrics, row))) for name, row in rows.items()}
+        rows["nature"] = nature(held_out, size, extras)
+    figured = {name: finite(flat(figures(metrics, row))) for name, row in rows.items()}
     return {name: row for name, row in figured.items() if row}
 
 
-def _finite(row: dict[str, float]) -> dict[str, float]:
+def finite(row: dict[str, float]) -> dict[str, float]:
     """Without figures that have no finite value, such as the PSNR of the truth itself."""
     return {name: value for name, value in row.items() if math.isfinite(value)}

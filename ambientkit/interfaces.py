@@ -308,11 +308,14 @@ class Fidelity(Protocol):
 class Metric(Protocol):
     """A figure on held-out pictures: values a picture, then one summary.
 
-    `needs_truth`: it compares with the clean picture, and is absent where there is none.
+    `needs_truth`, `needs_remeasured`, `needs_fills`: it looks at that part of `Evaluated`, and is
+    absent where there is none.
     `resampled`: its summary of pictures drawn anew with replacement says how sure it is (bootstrap).
     """
 
     needs_truth: bool = False
+    needs_remeasured: bool = False
+    needs_fills: bool = False
     resampled: bool = True
 
     @abstractmethod

@@ -267,12 +267,21 @@ def metrics_have_what_they_need(case: Case) -> Iterator[Problem]:
     knows_holes = case.has("observed", *(("data", "source") if case.arrives_measured else role))
     completes = case.has("completes", "generator")
     for keys, facts in case.listed("metrics"):
-        if {"truth", "observed"} & facts and not completes:
+        if {"truth", "observed", "fills"} & facts and not completes:
             message = f"{case.kind(*keys)} judges completions, and {case.kind('generator')} completes nothing"
             yield case.problem(keys, message, "leave it out")
         if "truth" in facts and case.arrives_measured:
             message = f"{case.kind(*keys)} compares with the clean picture, and these data have none"
             yield case.problem(keys, message, _metrics_without_truth(case))
+        if "clean" in facts and case.arrives_measured:
+            message = f"{case.kind(*keys)} compares with clean pictures, and these data have none"
+            yield case.problem(keys, message, _metrics_without_truth(case))
+        if "remeasured" in facts and case.has("reshapes", "measurement"):
+            message = f"{case.kind(*keys)} looks at measurements as pictures, which these are not"
+            yield case.problem(keys, message, "leave it out")
+        if "fills" in facts and not case.has("latent", "generator"):
+            message = f"{case.kind(*keys)} compares several fills, and {case.kind('generator')} makes one"
+            yield case.problem(keys, message, "set latent_channels in the generator, or leave it out")
         if "observed" in facts and not knows_holes:
             sensor = f"{dotted(role)} {case.kind(*role)}"
             message = f"{case.kind(*keys)} needs the observed pixels, which {sensor} does not say"
@@ -287,7 +296,7 @@ def _metrics_without_truth(case: Case) -> str:
 def _needs_no_truth(entry: Registered) -> bool:
     try:
         facts = entry.component.options().facts()
-        return facts is not None and "truth" not in facts
+        return facts is not None and not facts & {"truth", "clean"}
     except ValidationError:  # it has options that must be given, so nothing can be said of it here
         return False
 

@@ -78,7 +78,9 @@ class Options(BaseModel):
         - of a fidelity, what it needs: `needs_observed`, `needs_further`, `needs_exact`,
           `needs_completion`, `needs_latent`, `needs_features`; and `vanishes_composited`
           (it is always 0 where pixels are kept);
-        - of a metric, what it needs: `truth` (the clean picture), `observed`.
+        - of a metric, what it needs: `truth` (the clean version of each picture), `clean` (clean
+          pictures, as a set), `observed`, `remeasured` (completions measured anew), `fills`
+          (several of each picture).
 
         Others find them in `Context.facts` with the category before them (`measurement:exact`).
         """

@@ -170,7 +170,7 @@ class Trainer:
     def _evaluate(self, metrics: Mapping[str, Metric]) -> None:
         if not metrics or self.held_out is None:
             return
-        summaries = evaluation.figures(metrics, self._completions(None))
+        summaries = evaluation.figures(metrics, self._completions())
         self.figures = {**self.figures, **evaluation.flat(summaries)}
         if self.step == 0:
             self.start = self.figures
@@ -182,8 +182,8 @@ class Trainer:
         """The same figures for the untrained network, for classical fills, and for the clean pictures."""
         if not self.metrics or self.held_out is None:
             return {}
-        size = self.plan.recipe.evaluation.batch_size
-        rows = evaluation.yardsticks(self.metrics, self.held_out, size, self.game.method.composite)
+        size, composite = self.plan.recipe.evaluation.batch_size, self.game.method.composite
+        rows = evaluation.yardsticks(self.metrics, self.held_out, size, composite, self._extras)
         return {"untrained": self.start, **rows}
 
     def _keep_best(self, summaries: Mapping[str, Mapping[str, float]]) -> None:
@@ -196,18 +196,22 @@ class Trainer:
             self.checkpoint()
             checkpoints.point(self.folder, "best", self.step)
 
-    def _completions(self, limit: int | None) -> Iterator[Evaluated]:
+    @property
+    def _extras(self) -> evaluation.Extras:
+        return evaluation.Extras.of(self.metrics.values(), self.plan.recipe.data.seed)
+
+    def _completer(self) -> evaluation.Completer:
+        return evaluation.Completer(self.inference(), self.game.method, self.game.machine)
+
+    def _completions(self) -> Iterator[Evaluated]:
         assert self.held_out is not None
         size = self.plan.recipe.evaluation.batch_size
-        game = self.game
-        return evaluation.completions(self.inference(), game.method, game.machine, self.held_out, size, limit)
+        return evaluation.completions(self._completer(), self.held_out, size, extras=self._extras)
 
     def samples(self, count: int) -> Evaluated:
         """The first `count` held-out pictures, or training ones where none are held out, completed."""
         held_out = self.held_out or HoldOut(self.batches.samples, None)
-        game = self.game
-        network = self.inference()
-        return next(evaluation.completions(network, game.method, game.machine, held_out, count, count))
+        return next(evaluation.completions(self._completer(), held_out, count, count))
 
     def inference(self) -> nn.Module:
         """The generator as it is used: averaged, in evaluation mode, batch norm re-estimated where needed."""

@@ -51,7 +51,9 @@ def test_completions_are_composited_and_do_not_depend_on_the_batch(held):
     machine = choose("cpu", "fp32")
 
     def completed(size, limit=None):
-        parts = list(evaluation.completions(network, method, machine, held, size, limit))
+        parts = list(
+            evaluation.completions(evaluation.Completer(network, method, machine), held, size, limit)
+        )
         return torch.cat([part.completed for part in parts]), torch.cat([part.made for part in parts])
 
     (whole, made), (parts, _) = completed(5), completed(2)
@@ -77,7 +79,7 @@ def test_the_network_is_not_given_the_truth(held):
             return measured.y
 
     method = Method(None, None, True, (1, 4, 4))  # type: ignore[arg-type]
-    list(evaluation.completions(Spy(), method, choose("cpu", "fp32"), held, 5))
+    list(evaluation.completions(evaluation.Completer(Spy(), method, choose("cpu", "fp32")), held, 5))
     (measured,) = seen
     assert (measured.y[~measured.observed] == 1.0).all()
 
@@ -85,7 +87,7 @@ def test_the_network_is_not_given_the_truth(held):
 def test_figures_are_those_of_all_pictures(held):
     method = Method(None, None, True, (1, 4, 4))  # type: ignore[arg-type]
     network = fakes.Net(fakes.NetOptions(), 1).eval()
-    parts = list(evaluation.completions(network, method, choose("cpu", "fp32"), held, 2))
+    parts = list(evaluation.completions(evaluation.Completer(network, method, choose("cpu", "fp32")), held, 2))
     found = evaluation.flat(evaluation.figures(METRICS, parts))
     whole = torch.cat([part.completed for part in parts])
     assert found["mean_error"] == pytest.approx(float((whole - held.truth).abs().mean()), rel=1e-5)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
 
-from ambientkit import Component, Context, Options, hookimpl
+from ambientkit import Component, Context, Metric, Options, hookimpl
 
 if TYPE_CHECKING:
-    from .against_truth import CompositedPsnr, HiddenL1, HiddenPsnr
-    from .natural import ColourStep, InsideOutside, Seam
+    from .distances import Perceptual
 
 AMBIENTKIT_HOOK_API = 1
 
@@ -56,48 +56,139 @@ class ColourStepOptions(_NaturalOptions):
     """Colour difference across the hole's border, in 255ths, beside the natural one of the same pictures."""
 
 
+class _TruthOptions(Options):
+    def facts(self) -> frozenset[str]:
+        """It compares with the truth."""
+        return frozenset({"truth"})
+
+
+class HiddenSsimOptions(Options):
+    """Structural similarity of completed pictures with the truth, averaged over hidden pixels."""
+
+    def facts(self) -> frozenset[str]:
+        """It compares hidden pixels with the truth."""
+        return frozenset({"truth", "observed"})
+
+
+class CompositedSsimOptions(_TruthOptions):
+    """Structural similarity of whole completed pictures with the truth."""
+
+
+class CompositedL1Options(_TruthOptions):
+    """Mean absolute error of whole completed pictures, in [0, 1]; never to be set beside one over holes."""
+
+
+class _FeatureOptions(Options):
+    features: Literal["efficientnet_lite0", "inception"] = "efficientnet_lite0"
+    """Network whose features are compared: EfficientNet-Lite0 comes with `ambientkit[features]`; that of
+    published FIDs, Inception, needs `ambientkit[fid]` and `weights`."""
+    weights: str | None = None
+    """File of the network's weights on this machine; only for `inception`, which has no others."""
+
+    def facts(self) -> frozenset[str]:
+        """It compares completed or generated pictures with clean ones, as sets."""
+        return frozenset({"clean"})
+
+
+class PerceptualOptions(_FeatureOptions):
+    """Distance of completed pictures from the truth in a network's inner maps (not LPIPS)."""
+
+    def facts(self) -> frozenset[str]:
+        """It compares with the truth."""
+        return frozenset({"truth"})
+
+
+class KidOptions(_FeatureOptions):
+    """Kernel distance, x 1000, of completed or generated pictures from clean ones, in features."""
+
+
+class FidOptions(_FeatureOptions):
+    """Fréchet distance of completed or generated pictures from clean ones, in a network's features."""
+
+
+class _RemeasuredOptions(_FeatureOptions):
+    def facts(self) -> frozenset[str]:
+        """It compares measurements of what was made with real ones; no clean picture is needed."""
+        return frozenset({"remeasured"})
+
+
+class RemeasuredKidOptions(_RemeasuredOptions):
+    """Kernel distance of remeasured completions from measurements; x 1000. It needs no clean picture."""
+
+
+class RemeasuredFidOptions(_RemeasuredOptions):
+    """Fréchet distance of remeasured completions from measurements. It needs no clean picture."""
+
+
+class SaturationOptions(_NaturalOptions):
+    """Share of made values in holes at an end of the range."""
+
+
+class DiversityOptions(Options):
+    """How much fills of one picture, from several latents, differ inside its hole."""
+
+    def facts(self) -> frozenset[str]:
+        """It needs several fills of a picture with a hole."""
+        return frozenset({"fills", "observed"})
+
+
 @hookimpl
 def register_metrics() -> Iterable[Component]:
     """The figures."""
-    yield Component("hidden_psnr", HiddenPsnrOptions, _hidden_psnr)
-    yield Component("hidden_l1", HiddenL1Options, _hidden_l1)
-    yield Component("composited_psnr", CompositedPsnrOptions, _composited_psnr)
-    yield Component("seam", SeamOptions, _seam)
-    yield Component("inside_outside", InsideOutsideOptions, _inside_outside)
-    yield Component("colour_step", ColourStepOptions, _colour_step)
+    for kind, (options, module, name) in _PLAIN.items():
+        yield Component(kind, options, _plain(module, name))
+    yield Component("perceptual", PerceptualOptions, _perceptual)
+    for kind, (set_options, name, remeasured) in _DISTANCES.items():
+        yield Component(kind, set_options, _distance(name, remeasured))
 
 
-def _hidden_psnr(_options: HiddenPsnrOptions, _context: Context) -> HiddenPsnr:
-    from .against_truth import HiddenPsnr
-
-    return HiddenPsnr()
-
-
-def _hidden_l1(_options: HiddenL1Options, _context: Context) -> HiddenL1:
-    from .against_truth import HiddenL1
-
-    return HiddenL1()
-
-
-def _composited_psnr(_options: CompositedPsnrOptions, _context: Context) -> CompositedPsnr:
-    from .against_truth import CompositedPsnr
-
-    return CompositedPsnr()
-
-
-def _seam(_options: SeamOptions, _context: Context) -> Seam:
-    from .natural import Seam
-
-    return Seam()
+_PLAIN: dict[str, tuple[type[Options], str, str]] = {
+    "hidden_psnr": (HiddenPsnrOptions, "against_truth", "HiddenPsnr"),
+    "hidden_l1": (HiddenL1Options, "against_truth", "HiddenL1"),
+    "hidden_ssim": (HiddenSsimOptions, "structural", "HiddenSsim"),
+    "composited_psnr": (CompositedPsnrOptions, "against_truth", "CompositedPsnr"),
+    "composited_l1": (CompositedL1Options, "against_truth", "CompositedL1"),
+    "composited_ssim": (CompositedSsimOptions, "structural", "CompositedSsim"),
+    "seam": (SeamOptions, "natural", "Seam"),
+    "inside_outside": (InsideOutsideOptions, "natural", "InsideOutside"),
+    "colour_step": (ColourStepOptions, "natural", "ColourStep"),
+    "saturation": (SaturationOptions, "fills", "Saturation"),
+    "diversity": (DiversityOptions, "fills", "Diversity"),
+}
+_DISTANCES: dict[str, tuple[type[_FeatureOptions], str, bool]] = {
+    "kid": (KidOptions, "Kid", False),
+    "fid": (FidOptions, "Fid", False),
+    "remeasured_kid": (RemeasuredKidOptions, "Kid", True),
+    "remeasured_fid": (RemeasuredFidOptions, "Fid", True),
+}
 
 
-def _inside_outside(_options: InsideOutsideOptions, _context: Context) -> InsideOutside:
-    from .natural import InsideOutside
+def _plain(module: str, name: str) -> Callable[[Options, Context], Metric]:
+    """A builder of a figure without options."""
 
-    return InsideOutside()
+    def build(_options: Options, _context: Context) -> Metric:
+        metric: Metric = getattr(import_module(f".{module}", __name__), name)()
+        return metric
+
+    return build
 
 
-def _colour_step(_options: ColourStepOptions, _context: Context) -> ColourStep:
-    from .natural import ColourStep
+def _distance(name: str, remeasured: bool) -> Callable[[_FeatureOptions, Context], Metric]:
+    """A builder of a distance between sets."""
 
-    return ColourStep()
+    def build(options: _FeatureOptions, _context: Context) -> Metric:
+        from ..feature_networks import load_features
+        from . import distances
+
+        features = load_features(options.features, options.weights)
+        metric: Metric = getattr(distances, name)(features, remeasured)
+        return metric
+
+    return build
+
+
+def _perceptual(options: PerceptualOptions, _context: Context) -> Perceptual:
+    from ..feature_networks import load_features
+    from .distances import Perceptual
+
+    return Perceptual(load_features(options.features, options.weights))

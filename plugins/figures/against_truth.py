@@ -22,7 +22,7 @@ class _Psnr(Metric):
 
     def squared_error(self, evaluated: Evaluated) -> Tensor:
         """Mean squared error (n,) of each picture; NaN where it has none."""
-        truth = in_unit_range(_truth(evaluated))
+        truth = in_unit_range(truth_of(evaluated))
         return (in_unit_range(evaluated.completed) - truth).square().flatten(1).mean(1)
 
     def per_picture(self, evaluated: Evaluated) -> dict[str, Tensor]:
@@ -50,7 +50,7 @@ class HiddenPsnr(_Psnr):
 
     def squared_error(self, evaluated: Evaluated) -> Tensor:
         """Mean squared error (n,) over hidden pixels."""
-        difference = in_unit_range(evaluated.made) - in_unit_range(_truth(evaluated))
+        difference = in_unit_range(evaluated.made) - in_unit_range(truth_of(evaluated))
         return mean_over(difference.square(), hidden_values(evaluated))
 
 
@@ -60,24 +60,46 @@ class CompositedPsnr(_Psnr):
     name = "composited_psnr"
 
 
-class HiddenL1(Metric):
-    """Mean absolute error of `made` over hidden pixels and all channels; the mean over pictures."""
+class _L1(Metric):
+    """Mean absolute error; a class says of what and where."""
 
     needs_truth = True
+    name = "l1"
+
+    def error(self, evaluated: Evaluated) -> Tensor:
+        """Mean absolute error (n,) of each picture; NaN where it has none."""
+        truth = in_unit_range(truth_of(evaluated))
+        return (in_unit_range(evaluated.completed) - truth).abs().flatten(1).mean(1)
 
     def per_picture(self, evaluated: Evaluated) -> dict[str, Tensor]:
-        """{"hidden_l1": (n,)}, NaN where nothing is hidden."""
-        difference = in_unit_range(evaluated.made) - in_unit_range(_truth(evaluated))
-        return {"hidden_l1": mean_over(difference.abs(), hidden_values(evaluated))}
+        """{name: (n,)}."""
+        return {self.name: self.error(evaluated)}
 
     def summary(self, values: Mapping[str, Tensor]) -> dict[str, float]:
-        """{"hidden_l1"}, empty where no picture has a hole."""
-        mean = known_mean(values["hidden_l1"])
-        return {} if math.isnan(mean) else {"hidden_l1": mean}
+        """{name}: the mean over pictures; empty where none has a value."""
+        mean = known_mean(values[self.name])
+        return {} if math.isnan(mean) else {self.name: mean}
 
     def score(self, summary: Mapping[str, float]) -> float:
         """Minus the error; -infinity where there is no figure."""
-        return -summary.get("hidden_l1", math.inf)
+        return -summary.get(self.name, math.inf)
+
+
+class HiddenL1(_L1):
+    """Mean absolute error of `made` over hidden pixels and all channels; the mean over pictures."""
+
+    name = "hidden_l1"
+
+    def error(self, evaluated: Evaluated) -> Tensor:
+        """Mean absolute error (n,) over hidden pixels; NaN where nothing is hidden."""
+        difference = in_unit_range(evaluated.made) - in_unit_range(truth_of(evaluated))
+        return mean_over(difference.abs(), hidden_values(evaluated))
+
+
+class CompositedL1(_L1):
+    """Mean absolute error of `completed` over whole pictures: known pixels lower it."""
+
+    name = "composited_l1"
 
 
 def known_mean(values: Tensor) -> float:
@@ -85,7 +107,8 @@ def known_mean(values: Tensor) -> float:
     return float(torch.nanmean(values.double()))
 
 
-def _truth(evaluated: Evaluated) -> Tensor:
+def truth_of(evaluated: Evaluated) -> Tensor:
+    """The clean pictures. Raises PluginError where there are none."""
     if evaluated.truth is None:
         raise PluginError("this figure compares with clean pictures, and these data have none")
     return evaluated.truth

@@ -1,0 +1,121 @@
+"""The verb evaluate. Torch is imported where it computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ambientkit import cli_tables
+from ambientkit.cli_runs import made_with
+from ambientkit.cli_shell import (
+    Shell,
+    checkpoint_option,
+    device_option,
+    examples,
+    json_option,
+    plugin_option,
+    print_json,
+    run_argument,
+)
+from ambientkit.engine import Engine
+from ambientkit.evaluating.wishes import BLENDS, Blend, Wishes
+from ambientkit.run_folder import read_run
+
+
+@click.command(
+    epilog=examples(
+        "ambientkit evaluate runs/quickstart/0001-seed0 --baselines",
+        "ambientkit evaluate runs/faces/0001-seed0 --against runs/twin/0001-seed0 data.source.root=faces",
+    )
+)
+@run_argument
+@click.argument("overrides", metavar="[data.source.KEY=VALUE]...", nargs=-1)
+@click.option(
+    "--against",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Another run on the same held-out pictures; may be given several times.",
+)
+@click.option("--baselines", is_flag=True, help="Set it beside fills that need no training, and nature.")
+@click.option("--metrics", metavar="A,B", help="These figures alone; else all that can be taken.")
+@click.option(
+    "--blend",
+    type=click.Choice(BLENDS),
+    default="none",
+    show_default=True,
+    help="Fit what was made to its surroundings first.",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(2),
+    default=8,
+    show_default=True,
+    help="Fills of a picture that are compared, where the generator takes a latent.",
+)
+@click.option(
+    "--bootstrap",
+    type=click.IntRange(0),
+    default=1000,
+    show_default=True,
+    help="How often pictures are drawn anew for the 95 % intervals; 0: no intervals.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for evaluation.json and evaluation.png; else RUN/evaluation.",
+)
+@checkpoint_option
+@device_option
+@json_option
+@plugin_option
+@click.pass_obj
+def evaluate(
+    shell: Shell,
+    folder: Path,
+    overrides: tuple[str, ...],
+    against: tuple[Path, ...],
+    baselines: bool,
+    metrics: str | None,
+    blend: Blend,
+    samples: int,
+    bootstrap: int,
+    out: Path | None,
+    checkpoint: str,
+    device: str,
+    as_json: bool,
+    engine: Engine,
+) -> None:
+    """Take the figures of a run's held-out pictures, with 95 % intervals.
+
+    The pictures and holes are those that training held out. data.source.KEY=VALUE says where the data
+    lie now, if they were moved.
+    """
+    read_run(folder)  # says so where it is no run, before the recipe in it is looked for
+    wishes = Wishes(baselines, blend, samples, bootstrap)
+    with shell.progress() as progress:
+        done = engine.evaluate(
+            folder,
+            *overrides,
+            against=against,
+            metrics=metrics.split(",") if metrics else None,
+            wishes=wishes,
+            checkpoint=checkpoint,
+            device=device,
+            progress=progress,
+        )
+    from ambientkit.evaluating.report import write
+
+    written = write(done, out or folder / "evaluation")
+    if as_json:
+        print_json(done.plain())
+        return
+    shell.show(*cli_tables.evaluation(done.rows, done.differences, done.facts["pictures"]))
+    for name, reason in done.left_out.items():
+        shell.note(f"left out {name}: {reason}")
+    for run in (folder, *against):
+        click.echo(made_with(run))
+        for label in read_run(run).get("labels", []):
+            click.echo(f"{run}: {label}")
+    click.echo(", ".join(map(str, written)))

