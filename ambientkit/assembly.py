@@ -317,7 +317,8 @@ def build_method(plan: Plan, context: Context, sensor: Measurement) -> Method:
     """The method's fixed parts."""
     assert context.image_shape is not None
     further = build_sensor(plan.further, context) if plan.further else None
-    return Method(sensor, further, plan.recipe.composite, context.image_shape)
+    first = plan.recipe.further is not None and plan.recipe.further.completed_first
+    return Method(sensor, further, plan.recipe.composite, context.image_shape, first)
 
 
 def build_network(plan: Plan, choice: Choice, context: Context) -> nn.Module:

@@ -7,12 +7,14 @@ works in 8 bits and fails. Observed pixels stay bit for bit.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 
 import torch
 from torch import Tensor
 
 from ambientkit.baselines import telea_fill
-from ambientkit.evaluating.wishes import Blend
+from ambientkit.blends import Blend, require_blend
+from ambientkit.errors import InputError
 from ambientkit.poisson import solve_poisson
 
 REACH = 6  # pixels over which `feather` fades
@@ -21,8 +23,10 @@ REACH = 6  # pixels over which `feather` fades
 def blended(blend: Blend, made: Tensor, y: Tensor, observed: Tensor) -> Tensor:
     """`made` fitted into the holes of `y`: completed pictures (n, C, H, W) in [-1, 1].
 
-    `made` float (n, C, H, W) in [-1, 1], `y` alike, `observed` bool (n, 1 or C, H, W).
+    `made` float (n, C, H, W) in [-1, 1], `y` alike, `observed` bool (n, 1 or C, H, W). Raises InputError
+    where there is no such way to blend, or what it needs is not there.
     """
+    require_blend(blend)
     fitted = made if blend == "none" else _BLENDS[blend](made.float(), y.float(), observed).clamp(-1, 1)
     return torch.where(observed, y, fitted.to(y.dtype))
 
@@ -66,6 +70,11 @@ def _telea_poisson(made: Tensor, y: Tensor, observed: Tensor) -> Tensor:
     The fast-marching fill gives the colours next to the border, REACH / 2 pixels deep, as if they had been
     observed, and `made` the gradients within.
     """
+    if find_spec("cv2") is None or y.shape[1] not in (1, 3):
+        raise InputError(
+            "blend telea+poisson needs OpenCV (pip install 'ambientkit[evaluate]'), "
+            "and pictures of 1 or 3 channels"
+        )
     marched = telea_fill(y, observed)
     band = (~observed) & (_depth(observed) < REACH / 2)
     return solve_poisson(made, marched, observed | band)

@@ -7,9 +7,11 @@ from pathlib import Path
 import click
 
 from ambientkit import cli_tables
+from ambientkit.blends import Blend
 from ambientkit.cli_runs import made_with
 from ambientkit.cli_shell import (
     Shell,
+    blend_option,
     checkpoint_option,
     device_option,
     examples,
@@ -19,7 +21,7 @@ from ambientkit.cli_shell import (
     run_argument,
 )
 from ambientkit.engine import Engine
-from ambientkit.evaluating.wishes import BLENDS, Blend, Wishes
+from ambientkit.evaluating.wishes import Wishes
 from ambientkit.run_folder import read_run
 
 
@@ -40,13 +42,7 @@ from ambientkit.run_folder import read_run
 )
 @click.option("--baselines", is_flag=True, help="Set it beside fills that need no training, and nature.")
 @click.option("--metrics", metavar="A,B", help="These figures alone; else all that can be taken.")
-@click.option(
-    "--blend",
-    type=click.Choice(BLENDS),
-    default="none",
-    show_default=True,
-    help="Fit what was made to its surroundings first.",
-)
+@blend_option
 @click.option(
     "--samples",
     type=click.IntRange(2),

@@ -11,8 +11,10 @@ import click
 import yaml
 
 from ambientkit import cli_tables
+from ambientkit.blends import Blend
 from ambientkit.cli_shell import (
     Shell,
+    blend_option,
     checkpoint_option,
     device_option,
     examples,
@@ -194,6 +196,7 @@ def _colour(
     "--dilate", type=click.IntRange(0), default=0, show_default=True, help="Grow the holes by so many pixels."
 )
 @click.option("--samples", type=click.IntRange(1), help="So many different fills a picture, from a latent.")
+@blend_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -216,6 +219,7 @@ def complete(
     tolerance: int,
     dilate: int,
     samples: int | None,
+    blend: Blend,
     out: Path,
     checkpoint: str,
     device: str,
@@ -237,7 +241,7 @@ def complete(
     trained = engine.open(folder, checkpoint=checkpoint, device=device)
     total, done = len(find_pictures(pictures)), []
     with shell.progress() as progress:
-        for each in complete_files(trained, pictures, out, source, samples):
+        for each in complete_files(trained, pictures, out, source, samples, blend):
             done.append(each)
             progress("completing", len(done), total)
     if as_json:

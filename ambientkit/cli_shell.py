@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from ambientkit.blends import BLENDS
 from ambientkit.engine import Engine
 
 if TYPE_CHECKING:
@@ -126,6 +127,17 @@ def checkpoint_option(verb: Verb) -> Verb:
         default="latest",
         show_default=True,
         help="latest, best, or the name of one, step-0000500.",
+    )(verb)
+
+
+def blend_option(verb: Verb) -> Verb:
+    """`--blend`."""
+    return click.option(
+        "--blend",
+        type=click.Choice(BLENDS),
+        default="none",
+        show_default=True,
+        help="Fit what was made to its surroundings afterwards.",
     )(verb)
 
 

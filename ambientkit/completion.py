@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from ambientkit import checkpoints
 from ambientkit.assembly import build_network
+from ambientkit.blending import blended
+from ambientkit.blends import Blend, require_blend
 from ambientkit.draws import draw_latent
 from ambientkit.errors import InputError
 from ambientkit.interfaces import Context, Measured, Shape
@@ -41,7 +43,13 @@ class TrainedRun:
 
     @torch.no_grad()
     def complete(
-        self, images: Tensor, observed: Tensor | None = None, *, samples: int | None = None, seed: int = 0
+        self,
+        images: Tensor,
+        observed: Tensor | None = None,
+        *,
+        samples: int | None = None,
+        seed: int = 0,
+        blend: Blend = "none",
     ) -> Tensor:
         """Fill what is not observed, those pixels kept bit for bit; without `composite`, restore all.
 
@@ -49,11 +57,12 @@ class TrainedRun:
         measurements have; what is hidden in them is never read.
         `observed` bool (n, 1 or C, H, W); a run whose recipe says `composite: false` can do without.
         Returns (n, C, H, W), or (samples, n, C, H, W) with `samples` different fills where the
-        generator takes a latent.
+        generator takes a latent. `blend` fits what was made to its surroundings.
 
         Raises InputError when the run does not complete images, or shapes or types do not fit.
         """
         self._require_completion(images, samples)
+        self._require_blend(blend)
         if observed is not None:
             self._require_mask(images, observed)
         elif self.composite:
@@ -66,7 +75,7 @@ class TrainedRun:
         for number in range(samples or 1):
             made = self._made(padded, seed, number)[..., : images.shape[-2], : images.shape[-1]]
             made = made.clamp(-1, 1).to(images)
-            fills.append(made if keep is None else torch.where(keep, images, made))
+            fills.append(made if keep is None else blended(blend, made, images, keep))
         return torch.stack(fills) if samples is not None else fills[0]
 
     @torch.no_grad()
@@ -123,6 +132,11 @@ class TrainedRun:
             raise InputError(
                 f"{self.folder}: its generator takes no latent, so all fills are equal; leave out `samples`"
             )
+
+    def _require_blend(self, blend: Blend) -> None:
+        require_blend(blend)
+        if blend != "none" and not self.composite:
+            raise InputError(f"{self.folder}: this run restores whole pictures; there is no border to blend")
 
     def _require_mask(self, images: Tensor, observed: Tensor) -> None:
         fits = observed.dim() == 4 and observed.shape[1] in (1, self.image_shape[0])

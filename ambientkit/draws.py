@@ -61,7 +61,10 @@ class Dice:
         theta, chosen = self._further("region further", counters)
         if self.method.further is not None and theta is not None and chosen is not None and seen is not None:
             further = self.method.further.observed(theta, shape)
-            seen = seen if further is None else seen & (further | ~chosen.view(-1, 1, 1, 1))
+            before = torch.ones_like(seen) if self.method.completed_first else seen
+            seen = torch.where(
+                chosen.view(-1, 1, 1, 1), before if further is None else before & further, seen
+            )
         return None if seen is None else ~seen.all(1, keepdim=True)
 
 

@@ -13,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
 
+from ambientkit.blends import Blend
 from ambientkit.completion import TrainedRun
 from ambientkit.data import to_float
 from ambientkit.errors import DataError
@@ -125,13 +126,14 @@ def complete_files(
     out: Path,
     source: MaskSource | None = None,
     samples: int | None = None,
+    blend: Blend = "none",
 ) -> Iterator[CompletedFile]:
     """Complete pictures one by one into `out`: NAME.png and NAME.mask.png, white where pixels were made.
 
     Observed pixels keep their 8-bit values, EXIF data are dropped. A run that restores whole pictures
     (`composite: false`) can do without masks, and makes every pixel anew. Nothing is ever overwritten:
     raises DataError before the first picture is touched when an output exists, when two would be one,
-    or when there is no `source` and the run needs one.
+    or when there is no `source` and the run needs one. `samples`, `blend`: as for `TrainedRun.complete`.
     """
     if source is None and run.composite:
         raise DataError("say where the hidden pixels are told: exactly one of masks, alpha and a key colour")
@@ -142,7 +144,10 @@ def complete_files(
     _require_new([file for *_, written, mask in jobs for file in (*written, mask)])
     for path, name, written, mask in jobs:
         hidden, pixels = _read(run, path, name, source)
-        yield _complete_file(run, CompletedFile(path, written, mask), pixels, hidden, samples)
+        observed = None if hidden is None else ~hidden
+        fills = run.complete(to_float(pixels), observed, samples=samples, blend=blend)
+        fills = fills if samples is not None else fills[None]
+        yield _write(run, CompletedFile(path, written, mask), pixels, hidden, fills)
 
 
 def _outputs(stem: Path, samples: int | None) -> tuple[Path, ...]:
@@ -175,11 +180,9 @@ def _read(run: TrainedRun, path: Path, name: Path, source: MaskSource | None) ->
     return hidden, _pixels(picture, channels)
 
 
-def _complete_file(
-    run: TrainedRun, file: CompletedFile, pixels: Tensor, hidden: Tensor | None, samples: int | None
+def _write(
+    run: TrainedRun, file: CompletedFile, pixels: Tensor, hidden: Tensor | None, fills: Tensor
 ) -> CompletedFile:
-    fills = run.complete(to_float(pixels), None if hidden is None else ~hidden, samples=samples)
-    fills = fills if samples is not None else fills[None]
     made = (
         hidden if run.composite and hidden is not None else torch.ones_like(pixels[:, :1], dtype=torch.bool)
     )

@@ -69,6 +69,9 @@ class FurtherSection(Section):
     """The sensor that hides more; use the law of the data's own sensor."""
     probability: float = Field(default=1.0, ge=0, le=1)
     """Share of the pictures that get it."""
+    completed_first: bool = False
+    """Fill the holes of the measurements first, by the generator as it is: it then learns from pictures with
+    one hole, as it meets them in use, and not with two. Costs one more forward pass."""
 
 
 class DiscriminatorDataSection(Section):

@@ -143,6 +143,10 @@ def further_is_possible(case: Case) -> Iterator[Problem]:
         sensor = case.kind("measurement")
         message = f"measurement {sensor} does not say what it observed, so nothing more can be hidden"
         yield case.problem(("further",), message, "set further: null")
+    if case.recipe.further and case.recipe.further.completed_first and not case.has("exact", "measurement"):
+        sensor = case.kind("measurement")
+        message = f"keeps observed pixels, which those of measurement {sensor} are not exact enough for"
+        yield case.problem(("further", "completed_first"), message, "set further.completed_first: false")
     if not case.has("observed", "further", "measurement"):
         message = f"{case.kind('further', 'measurement')} does not say which pixels it observed"
         yield case.problem(keys, message, "use a sensor that hides pixels")

@@ -18,6 +18,7 @@ _DEFINITIONS = "#/$defs/"
 
 _POSITIONS = {
     ("DataSection", "source"): "dataset",
+    ("DiscriminatorDataSection", "source"): "dataset",
     ("Recipe", "measurement"): "measurement",
     ("Recipe", "generator"): "generator",
     ("Recipe", "discriminator"): "discriminator",

@@ -42,18 +42,33 @@ class Method:
     further: Measurement | None
     composite: bool
     image_shape: Shape
+    completed_first: bool = False  # whether the further measurement is one of what was completed
 
 
-def hide_more(method: Method, real: Measured, draws: Draws) -> Measured:
-    """(y~, observed~): hide more of the chosen pictures, so that something hidden is known."""
+def hide_more(method: Method, network: Network, real: Measured, draws: Draws) -> Measured:
+    """(y~, observed~): hide more of the chosen pictures, so that something hidden is known.
+
+    With `completed_first` y's own holes are filled before, by the generator as it is: what it then meets
+    has one hole of the sensor's law, as in use, and not two.
+    """
     if method.further is None or draws.theta_further is None or draws.further_chosen is None:
         return real
     chosen = draws.further_chosen.view(-1, 1, 1, 1)
-    y = torch.where(chosen, method.further.measure(real.y, draws.theta_further), real.y)
+    whole = _completed_first(network, real, draws) if method.completed_first else real
+    y = torch.where(chosen, method.further.measure(whole.y, draws.theta_further), real.y)
     seen = method.further.observed(draws.theta_further, method.image_shape)
-    if real.observed is None or seen is None:
+    if real.observed is None or whole.observed is None or seen is None:
         return Measured(y, real.observed, real.known)
-    return Measured(y, real.observed & (seen | ~chosen), real.known)
+    return Measured(y, torch.where(chosen, whole.observed & seen, real.observed), real.known)
+
+
+@torch.no_grad()
+def _completed_first(network: Network, real: Measured, draws: Draws) -> Measured:
+    """x^ of y itself, all of which counts as observed from here on."""
+    if real.observed is None:
+        return real
+    completed = torch.where(real.observed, real.y, network(real, draws.latent))
+    return Measured(completed, torch.ones_like(real.observed), real.known)
 
 
 def composited(method: Method, made: Tensor, seen: Measured) -> Tensor:
@@ -65,7 +80,7 @@ def composited(method: Method, made: Tensor, seen: Measured) -> Tensor:
 
 def round_trip(method: Method, network: Network, real: Measured, draws: Draws) -> RoundTrip:
     """Carry a batch of measurements through the generator and back through the sensor."""
-    seen = hide_more(method, real, draws)
+    seen = hide_more(method, network, real, draws)
     made = network(seen, draws.latent)
     completed = composited(method, made, seen)
     return RoundTrip(

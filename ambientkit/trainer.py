@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -241,7 +242,8 @@ class Trainer:
         if self.plan.evaluation is None or draws.further_chosen is None:
             return measured
         everywhere = replace(draws, further_chosen=torch.ones_like(draws.further_chosen))
-        return hide_more(self.game.method, measured, everywhere)
+        network = partial(self.game.machine.run, self.game.generator.network)
+        return hide_more(self.game.method, network, measured, everywhere)
 
     # Checkpoints ---------------------------------------------------------------------------------
 

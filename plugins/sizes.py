@@ -30,3 +30,8 @@ def size_in(context: Context) -> tuple[int, int] | None:
     if context.image_shape is not None:
         return context.image_shape[-2], context.image_shape[-1]
     return context.image_size
+
+
+def halvings(height: int, width: int) -> int:
+    """How often a picture is halved until its smaller side is 4 to 7 pixels."""
+    return max(0, (min(height, width) // 4).bit_length() - 1)

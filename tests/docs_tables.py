@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from ambientkit import Engine, interfaces, recipe, recipe_file, testing
+from ambientkit import Engine, interfaces, recipe, recipe_file, recipe_train, testing
 from ambientkit.cli_tables import option_rows
 from ambientkit.hookspecs import Lifecycle, Registration
 from ambientkit.registry import CATEGORIES, Registered
@@ -25,16 +25,20 @@ SECTIONS: dict[str, tuple[str, type[BaseModel]]] = {
     "recipe": ("The top level", recipe.Recipe),
     "data": ("`data`", recipe.DataSection),
     "data.holdout": ("`data.holdout`, where it is a rule", recipe.HoldoutRule),
+    "discriminator_data": ("`discriminator_data`", recipe.DiscriminatorDataSection),
     "further": ("`further`", recipe.FurtherSection),
     "fidelity": ("An item of `fidelity`", recipe.FidelitySpec),
     "evaluation": ("`evaluation`", recipe.EvaluationSection),
     "metrics": ("An item of `metrics`", recipe.MetricSpec),
-    "train": ("`train`", recipe.TrainSection),
-    "checkpoints": ("`train.checkpoints`", recipe.CheckpointSection),
-    "adam": ("An optimiser `{kind: adam}` or `{kind: adamw}`", recipe.Adam),
-    "rmsprop": ("An optimiser `{kind: rmsprop}`", recipe.RMSprop),
-    "sgd": ("An optimiser `{kind: sgd}`", recipe.SGD),
-    "adadelta": ("An optimiser `{kind: adadelta}`", recipe.Adadelta),
+    "train": ("`train`", recipe_train.TrainSection),
+    "schedules": ("`train.schedules`", recipe_train.SchedulesSection),
+    "ramp": ("A schedule of `train.schedules`", recipe_train.Ramp),
+    "phases": ("An item of `train.phases`", recipe_train.PhaseSection),
+    "checkpoints": ("`train.checkpoints`", recipe_train.CheckpointSection),
+    "adam": ("An optimiser `{kind: adam}` or `{kind: adamw}`", recipe_train.Adam),
+    "rmsprop": ("An optimiser `{kind: rmsprop}`", recipe_train.RMSprop),
+    "sgd": ("An optimiser `{kind: sgd}`", recipe_train.SGD),
+    "adadelta": ("An optimiser `{kind: adadelta}`", recipe_train.Adadelta),
 }
 
 

@@ -226,6 +226,17 @@ class NeedsARegion(GoodDiscriminator):
         return super().forward(view)
 
 
+class FeaturesOfThePicture(GoodDiscriminator):
+    def features(self, view):
+        return [view.y.mean((0, 1))]
+
+
+class DetachedFeatures(GoodDiscriminator):
+    def features(self, view):
+        with torch.no_grad():
+            return [view.y * 2]
+
+
 SHARED_FAULTS = {
     NoModule: "it_is_an_nn_module",
     Raises: "it_runs",
@@ -259,6 +270,8 @@ FAULTY_DISCRIMINATORS = {
     Squashed: "scores_are_raw",
     Detached: "gradient_reaches_the_measurement",
     MeanOverTheRegion: "any_region_gives_finite_scores",
+    FeaturesOfThePicture: "features_are_maps_of_the_batch",
+    DetachedFeatures: "features_are_maps_of_the_batch",
     NeedsARegion: "what_is_missing_is_refused_by_name",
 }
 

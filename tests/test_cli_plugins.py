@@ -206,7 +206,8 @@ def test_several_plugins_are_checked_in_one_go(two):
     done = cli("check-plugin", "faces", "ambientkit-fidelity", "--json")
     assert done.exit_code == 0, done.output
     names = [each["component"] for each in json.loads(done.stdout)["components"]]
-    assert names == ["dataset/toy_faces", "fidelity/held_out", "fidelity/measurement_consistency"]
+    fidelities = ["feature_matching", "held_out", "held_out_energy", "measurement_consistency"]
+    assert names == ["dataset/toy_faces", *(f"fidelity/{name}" for name in fidelities)]
 
 
 def test_nothing_is_checked_before_all_options_are(two):

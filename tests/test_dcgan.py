@@ -114,8 +114,8 @@ def test_complaints():
 
 
 def test_facts():
-    assert DiscriminatorOptions().facts() == frozenset()
-    assert DiscriminatorOptions(norm="batch").facts() == {"batch_norm"}
+    assert DiscriminatorOptions().facts() == {"features"}
+    assert DiscriminatorOptions(norm="batch").facts() == {"batch_norm", "features"}
     assert GeneratorOptions().facts() == {"latent", "batch_norm"}
 
 

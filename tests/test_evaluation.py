@@ -87,7 +87,9 @@ def test_the_network_is_not_given_the_truth(held):
 def test_figures_are_those_of_all_pictures(held):
     method = Method(None, None, True, (1, 4, 4))  # type: ignore[arg-type]
     network = fakes.Net(fakes.NetOptions(), 1).eval()
-    parts = list(evaluation.completions(evaluation.Completer(network, method, choose("cpu", "fp32")), held, 2))
+    parts = list(
+        evaluation.completions(evaluation.Completer(network, method, choose("cpu", "fp32")), held, 2)
+    )
     found = evaluation.flat(evaluation.figures(METRICS, parts))
     whole = torch.cat([part.completed for part in parts])
     assert found["mean_error"] == pytest.approx(float((whole - held.truth).abs().mean()), rel=1e-5)

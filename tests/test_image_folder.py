@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from ambientkit_plugins.folders import ImageFolderOptions, _build
+from ambientkit_plugins.folders import ImageFolderOptions, _build, dataset
 from ambientkit_plugins.folders import pictures as pictures_module
 from ambientkit_plugins.folders.pictures import Framing
 from hypothesis import given
@@ -209,7 +209,24 @@ def test_fingerprint_follows_files_and_framing(three):
     assert folder(three).fingerprint == first
     assert folder(three, (6, 6)).fingerprint != first
     os.utime(three / "a.png", ns=(1, 1))
+    assert folder(three).fingerprint == first, "a copy has other times, and is the same data"
+    (three / "b.png").write_bytes(flipped((three / "b.png").read_bytes()))
     assert folder(three).fingerprint != first
+
+
+def flipped(content: bytes) -> bytes:
+    """The same length, another last byte."""
+    return content[:-1] + bytes([content[-1] ^ 1])
+
+
+def test_fingerprint_looks_at_both_ends_of_a_large_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(dataset, "SEEN_OF_A_FILE", 16)
+    save(tmp_path / "large.png", noise(40, 40))
+    first, content = folder(tmp_path).fingerprint, (tmp_path / "large.png").read_bytes()
+    (tmp_path / "large.png").write_bytes(flipped(content))
+    assert folder(tmp_path).fingerprint != first
+    (tmp_path / "large.png").write_bytes(content + b" ")
+    assert folder(tmp_path).fingerprint != first
 
 
 def test_it_survives_pickling(three):

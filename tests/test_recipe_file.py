@@ -287,7 +287,11 @@ def test_an_override_of_a_length_drops_the_other_length():
 
 def test_an_override_makes_the_mappings_on_its_way():
     made = overridden("further.measurement.kind=keep", "further.probability=0.5", "train.checkpoints.every=5")
-    assert made["further"] == {"measurement": {"kind": "keep", "size": 4, "keep": 1}, "probability": 0.5}
+    assert made["further"] == {
+        "measurement": {"kind": "keep", "size": 4, "keep": 1},
+        "probability": 0.5,
+        "completed_first": False,
+    }
     assert made["train"]["checkpoints"]["every"] == 5
 
 

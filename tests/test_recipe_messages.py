@@ -25,7 +25,7 @@ SHAPE = {
     "unknown key": (changed(sed=3), "sed: unknown key 'sed'; did you mean 'seed'?"),
     "unknown key, none near": (
         changed(further={"measurement": {"kind": "keep"}, "zzz": 1}),
-        "further.zzz: unknown key 'zzz'; known keys: measurement, probability",
+        "further.zzz: unknown key 'zzz'; known keys: completed_first, measurement, probability",
     ),
     "missing keys": (
         {k: v for k, v in BASE.items() if k not in ("name", "data")},

@@ -75,13 +75,13 @@ def test_the_whole_way_of_a_batch(real):
 
 
 def test_without_a_further_measurement_the_generator_sees_what_was_measured(real):
-    assert hide_more(Method(Columns(), None, True, SHAPE), real, Draws(column(3, 3, 3))) is real
+    assert hide_more(Method(Columns(), None, True, SHAPE), None, real, Draws(column(3, 3, 3))) is real
 
 
 def test_hiding_more_keeps_what_is_known(real):
     method = Method(Columns(), Columns(), True, SHAPE)
     draws = Draws(column(3, 3, 3), column(3, 3, 3), torch.ones(3, dtype=torch.bool))
-    assert hide_more(method, real, draws).known is real.known
+    assert hide_more(method, None, real, draws).known is real.known
 
 
 def test_the_views_are_the_measurements_with_their_own_known(real):

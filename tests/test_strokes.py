@@ -174,7 +174,7 @@ def test_the_font_has_36_different_glyphs_of_5_by_7():
 @given(st.integers(1, 3), st.integers(1, 2), st.integers(1, 2), st.integers(1, 3), st.integers(0, 99))
 def test_text_is_the_glyphs_of_theta_at_their_place_and_scale(characters, lines, small, more, seed):
     sensor = TextOverlay(characters, lines, (small, small + more - 1))
-    height, width = 60, 70
+    height, width = 70, 80  # two lines at scale 4 are 64 tall
     theta = sensor.sample(4, (1, height, width), gen(seed))
     glyphs = list(GLYPHS.values())
     expected = torch.zeros(4, 1, height, width, dtype=torch.bool)

@@ -31,7 +31,12 @@ REGISTRY = Engine(discover=False).plugins.registry
 SMALL = {
     "glcic": {"width": 4},
     "unet": {"width": 2},
+    "resunet": {"width": 4},
     "dcgan": {"width": 4},
+    "patch": {"width": 4},
+    "sngan": {"width": 4},
+    "r3gan": {"width": 4, "group": 2},
+    "resnet": {"width": 4, "latent": 8},
     "mlp": {"widths": (8,)},
     "toy_faces": {"count": 5},
 }

@@ -78,8 +78,12 @@ def test_updates_of_a_step_share_a_batch_or_have_their_own(ready, monkeypatch, b
     recipe = fakes.fidelity_only(train={"generator_updates": 3, "batches": batches})  # and no discriminator
     trainer = ready(recipe).trainer
     asked, thetas = [], []
-    send = trainer._batch
-    monkeypatch.setattr(trainer, "_batch", lambda counter: asked.append(counter) or send(counter))
+    gather = type(trainer.batches).__call__
+    monkeypatch.setattr(
+        type(trainer.batches),
+        "__call__",
+        lambda self, counter: asked.append(counter) or gather(self, counter),
+    )
     dice = trainer.dice
     trainer.dice = lambda *counters: thetas.append(dice(*counters)) or thetas[-1]
     for trainer.step in (0, 1):
@@ -206,8 +210,12 @@ def test_no_more_batches_are_used_than_needed(ready, tiny, monkeypatch):
     monkeypatch.setattr(trainer_module, "REESTIMATION_BATCHES", 3)
     trainer = ready(tiny(further=fakes.FURTHER)).trainer
     asked = []
-    send = trainer._batch
-    monkeypatch.setattr(trainer, "_batch", lambda counter: asked.append(counter) or send(counter))
+    gather = type(trainer.batches).__call__
+    monkeypatch.setattr(
+        type(trainer.batches),
+        "__call__",
+        lambda self, counter: asked.append(counter) or gather(self, counter),
+    )
     trainer.inference()
     assert asked == [0, 1, 2]
 

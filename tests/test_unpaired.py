@@ -4,7 +4,7 @@ import pytest
 import torch
 from ambientkit_plugins.masks.sensors import BlockPatch
 
-from ambientkit.errors import DataError, PluginError
+from ambientkit.errors import DataError, RecipeError
 from ambientkit.interfaces import Measured
 from ambientkit.round_trip import Draws, Method, round_trip, views
 
@@ -69,5 +69,5 @@ def test_pictures_of_another_shape_are_refused(engine, tiny, tmp_path):
 
 def test_a_mask_channel_has_nothing_to_show(engine, tiny, tmp_path):
     recipe = tiny() | UNPAIRED | {"discriminator": {"kind": "dcgan", "width": 4}}
-    with pytest.raises(PluginError, match="mask_channel: false"):
+    with pytest.raises(RecipeError, match="mask_channel: false"):
         engine.run(recipe, out=tmp_path)

@@ -10,12 +10,13 @@ import torch
 
 from ambientkit.baselines import classical_fills
 from ambientkit.blending import blended
+from ambientkit.blends import Blend
 from ambientkit.data import Progress
 from ambientkit.errors import InputError
 from ambientkit.evaluating.choice import Chosen
 from ambientkit.evaluating.held_out import Held
 from ambientkit.evaluating.intervals import Figure, differences, draws, with_intervals
-from ambientkit.evaluating.wishes import Blend, Wishes
+from ambientkit.evaluating.wishes import Wishes
 from ambientkit.evaluation import Completer, Extras, Values, completions, filled, nature, values
 from ambientkit.interfaces import Evaluated, Metric
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
 
+from ambientkit.blends import Blend, require_blend
 from ambientkit.errors import InputError
-
-Blend: TypeAlias = Literal["none", "feather", "poisson", "telea+poisson"]
-BLENDS: tuple[Blend, ...] = get_args(Blend)
 
 
 @dataclass(frozen=True)
@@ -21,8 +18,7 @@ class Wishes:
     bootstrap: int = 1000
 
     def __post_init__(self) -> None:
-        if self.blend not in BLENDS:
-            raise InputError(f"blend {self.blend!r} is not known; use one of {', '.join(BLENDS)}")
+        require_blend(self.blend)
         if self.fills < 2:
             raise InputError(f"cannot compare {self.fills} fills of a picture; ask for 2 or more")
         if self.bootstrap < 0:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from ambientkit.errors import PluginError
-from ambientkit.interfaces import Evaluated
 from ambientkit.optim import batch_norms
 from ambientkit.testing.metrics import evaluated
-from ambientkit.testing.networks import uniform
+from ambientkit.testing.networks import offers_features, uniform
 from ambientkit.testing.trips import make_trip
 
 KNOWN_FACTS: Mapping[str, frozenset[str]] = {
@@ -21,12 +21,20 @@ KNOWN_FACTS: Mapping[str, frozenset[str]] = {
         {"exact", "observed", "flip", "random", "pixelwise", "reshapes", "no_gradient", "needs_data_masks"}
     ),
     "generator": frozenset({"completes", "latent", "batch_norm"}),
-    "discriminator": frozenset({"batch_norm"}),
+    "discriminator": frozenset({"batch_norm", "features"}),
     "objective": frozenset({"gradient_penalty", "clips_weights"}),
     "fidelity": frozenset(
-        {"needs_observed", "needs_further", "needs_exact", "needs_completion", "vanishes_composited"}
+        {
+            "needs_observed",
+            "needs_further",
+            "needs_exact",
+            "needs_completion",
+            "needs_latent",
+            "needs_features",
+            "vanishes_composited",
+        }
     ),
-    "metric": frozenset({"truth", "observed"}),
+    "metric": frozenset({"truth", "clean", "observed", "remeasured", "fills"}),
     "callback": frozenset(),
 }
 """The words that `facts` of a category may hold; see `ambientkit.Options.facts`."""
@@ -35,7 +43,10 @@ Seen = Iterator[tuple[str, bool]]
 
 
 def seen_facts(category: str, built: Any) -> Seen:
-    """(fact, whether it holds) of all that can be seen of a component; a sensor's are its own contract's."""
+    """(fact, whether it holds) of all that can be seen of a component; a sensor's are its own contract's.
+
+    "this or that" holds where one of the two is declared.
+    """
     look = _LOOK.get(category)
     if look is not None:
         yield from look(built)
@@ -55,6 +66,7 @@ def _generator(built: Any) -> Seen:
 
 
 def _discriminator(built: Any) -> Seen:
+    yield "features", offers_features(built)
     yield "batch_norm", bool(batch_norms(built))
 
 
@@ -73,8 +85,10 @@ def _fidelity(built: Any) -> Seen:
 
 def _metric(built: Any) -> Seen:
     pictures = evaluated((3, 32, 32), truth=True)
-    unsaid = Evaluated(pictures.y, None, pictures.made, pictures.completed, pictures.truth)
-    yield "truth", bool(getattr(built, "needs_truth", False))
+    unsaid = replace(pictures, observed=None)
+    yield "truth or clean", bool(getattr(built, "needs_truth", False))
+    yield "remeasured", bool(getattr(built, "needs_remeasured", False))
+    yield "fills", bool(getattr(built, "needs_fills", False))
     yield "observed", _refuses(lambda: built.per_picture(unsaid))
 
 

@@ -12,15 +12,18 @@ from torch import Tensor
 from ambientkit.errors import AmbientkitError
 from ambientkit.interfaces import Shape, View
 from ambientkit.testing.contract import Checks, Finding, Waivers, not_applicable, require
+from ambientkit.testing.measurement_case import described
 from ambientkit.testing.networks import (
     COUNT,
     SHARED,
     Inputs,
     NetworkCase,
     call,
+    offers_features,
     some_observed,
     uniform,
 )
+from ambientkit.testing.watching import works_first
 
 MANY = 16
 """Views among whose scores one must leave the range of a squashing function."""
@@ -174,6 +177,31 @@ def any_region_gives_finite_scores(case: DiscriminatorCase) -> None:
             f"where the region is {what}, scores are not finite",
             "guard a crop or a mean over the region against having no pixel",
         )
+
+
+@DISCRIMINATOR_CHECKS.add
+def features_are_maps_of_the_batch(case: DiscriminatorCase) -> None:
+    """What `features` offers: some tensors whose first axis is the batch, with a gradient by y."""
+    if not offers_features(case.network):
+        not_applicable("it offers no features")
+    view = case.inputs(COUNT)["view"]
+    y: Tensor = view.y.requires_grad_()
+    with case.using(training=True) as network:
+        features: Any = network.features
+        maps = works_first("`features`", lambda: list(features(view)))
+    shapes = [tuple(each.shape) if isinstance(each, Tensor) else described(each) for each in maps]
+    require(
+        bool(shapes) and all(shape[:1] == (COUNT,) for shape in shapes),
+        f"`features` of a batch of {COUNT} returned {shapes or 'nothing'}",
+        "return inner maps, first to last, whose first axis is the batch",
+    )
+    total = torch.stack([each.sum() for each in maps]).sum()
+    gradient = torch.autograd.grad(total, y, allow_unused=True)[0] if total.requires_grad else None
+    require(
+        gradient is not None and bool((gradient != 0).any()),
+        "features have no gradient by `view.y`",
+        "leave out .detach() and torch.no_grad() in `features`",
+    )
 
 
 def _scores_or_none(case: DiscriminatorCase, view: View) -> Tensor | None:

@@ -93,7 +93,7 @@ class MetricCase:
 
 
 def evaluated(shape: Shape, truth: bool) -> Evaluated:
-    """Smooth pictures with a hidden block each, which noise stands for."""
+    """Smooth pictures with a hidden block each, which noise stands for; measured again, and filled thrice."""
     channels, height, width = shape
     coarse = uniform(COUNT, (channels, max(2, height // 4), max(2, width // 4)), "metric")
     clean = functional.interpolate(coarse, (height, width), mode="bilinear", align_corners=True)
@@ -103,7 +103,16 @@ def evaluated(shape: Shape, truth: bool) -> Evaluated:
         observed[index, :, top : top + height - 3 * MARGIN, MARGIN : width - MARGIN - index] = False
     made = uniform(COUNT, shape, "made")
     completed = torch.where(observed, clean, made)
-    return Evaluated(torch.where(observed, clean, 0.0), observed, made, completed, clean if truth else None)
+    fills = [torch.where(observed, clean, uniform(COUNT, shape, "fill", str(each))) for each in range(3)]
+    return Evaluated(
+        y=torch.where(observed, clean, 0.0),
+        observed=observed,
+        made=made,
+        completed=completed,
+        truth=clean if truth else None,
+        remeasured=torch.where(observed.flip(-1), completed, 0.0),
+        fills=torch.stack(fills),
+    )
 
 
 METRIC_CHECKS: Checks[MetricCase] = Checks()

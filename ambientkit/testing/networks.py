@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ambientkit.interfaces import Shape
+from ambientkit.interfaces import Discriminator, Shape
 from ambientkit.streams import stream
 from ambientkit.testing.contract import NotApplicable, require
 from ambientkit.testing.measurement_case import described, difference, fixed_global_states, same
@@ -351,3 +351,8 @@ def _state(network: nn.Module) -> dict[str, Tensor]:
 
 def _channels_last(tensor: Tensor) -> Tensor:
     return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
+
+
+def offers_features(network: object) -> bool:
+    """Whether a discriminator has features of its own, not the protocol's refusal."""
+    return getattr(type(network), "features", None) not in (None, Discriminator.features)

@@ -30,10 +30,11 @@ def register_generators() -> Iterable[Component]:
 
 
 def _discriminator(options: DiscriminatorOptions, context: Context) -> DcganDiscriminator:
+    from ..judging import shown_shape
     from .networks import DcganDiscriminator
 
     return DcganDiscriminator(
-        _picture_shape(context.measured_shape or context.image_shape),
+        shown_shape(context, "dcgan", SMALLEST),
         width=options.width,
         norm=options.norm,
         spectral_norm=options.spectral_norm,

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 
-import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
 
-from ambientkit import Discriminator, Generator, Measured, View
+from ambientkit import Generator, Measured
 from ambientkit.errors import PluginError
 from ambientkit.interfaces import Shape
 
-from .options import halvings
+from ..judging import NORMS, SLOPE, JudgingNetwork, normalise_spectra
+from ..sizes import halvings
 
 WEIGHT_STD = (
     0.02  # sec. 4: "initialized from a zero-centered Normal distribution with standard deviation 0.02"
 )
 WIDEST = 8  # times the first layer's width
 
-NORMS: dict[str, Callable[[int], nn.Module]] = {
-    "batch": nn.BatchNorm2d,
-    "instance": lambda channels: nn.InstanceNorm2d(channels, affine=True),
-    "none": nn.Identity,
-}
 
-
-class DcganDiscriminator(nn.Module, Discriminator):
+class DcganDiscriminator(JudgingNetwork):
     """Scores (n,) of measurements of `shape` (C, H, W), sides 16 or more.
 
-    With `spectral_norm` the power iteration advances in training mode only, one step a pass.
+    With `spectral_norm` the power iteration advances in training mode only, one step a pass. Its features
+    are what each convolution makes.
     """
 
     def __init__(
@@ -42,42 +36,29 @@ class DcganDiscriminator(nn.Module, Discriminator):
         spectral_norm: bool = False,
         mask_channel: bool = True,
     ) -> None:
-        super().__init__()
-        self.mask_channel = mask_channel
         channels, height, across = shape
         depth = halvings(height, across)
         widths = [width * min(2**layer, WIDEST) for layer in range(depth)]
         last_map = math.prod(math.ceil(side / 2**depth) for side in (height, across))
-        self.layers = nn.Sequential(
-            *_halving_layers(channels + mask_channel, widths, norm),
+        layers = nn.Sequential(
+            *halving_layers(channels + mask_channel, widths, norm),
             nn.Flatten(),
             nn.Linear(widths[-1] * last_map, 1),
         )
-        self.layers.apply(_initialise)
+        taps = [index for index, layer in enumerate(layers) if isinstance(layer, nn.LeakyReLU)]
+        super().__init__(layers, taps, mask_channel=mask_channel)
+        self.layers.apply(initialise)
         if spectral_norm:
-            self.layers.apply(_normalise_spectrum)
-
-    def forward(self, view: View) -> Tensor:
-        """Raw scores (n,). Raises PluginError where the mask that the options ask for is missing."""
-        scores: Tensor = self.layers(self._input(view))
-        return scores.squeeze(1)
-
-    def _input(self, view: View) -> Tensor:
-        if not self.mask_channel:
-            return view.y
-        if view.observed is None:
-            raise PluginError("dcgan: the sensor says not what is observed; set mask_channel: false")
-        # Where a penalty looks between a real and a fake, the mask is a number between 0 and 1.
-        seen = view.observed.to(view.y.dtype).amin(1, keepdim=True)
-        return torch.cat([view.y, seen], dim=1)
+            normalise_spectra(self.layers)
 
 
-def _halving_layers(channels_in: int, widths: list[int], norm: str) -> Iterator[nn.Module]:
+def halving_layers(channels_in: int, widths: Sequence[int], norm: str) -> Iterator[nn.Module]:
+    """5x5 convolutions of stride 2 with leaky ReLUs, and a norm after each but the first."""
     for layer, channels in enumerate(widths):
         yield nn.Conv2d(channels_in, channels, 5, stride=2, padding=2)
         if layer:  # sec. 3: no norm at the discriminator's input
             yield NORMS[norm](channels)
-        yield nn.LeakyReLU(0.2, inplace=True)
+        yield nn.LeakyReLU(SLOPE, inplace=True)
         channels_in = channels
 
 
@@ -99,7 +80,7 @@ class DcganGenerator(nn.Module, Generator):
             *_doubling_layers(widths, channels),
             nn.Tanh(),
         )
-        self.layers.apply(_initialise)
+        self.layers.apply(initialise)
 
     def latent_shape(self, image_shape: Shape) -> Shape | None:
         """(latent,)."""
@@ -121,13 +102,9 @@ def _doubling_layers(widths: list[int], channels: int) -> Iterator[nn.Module]:
         yield nn.ConvTranspose2d(channels_in, channels_out, 5, stride=2, padding=2, output_padding=1)
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
+    """First weights of a layer (sec. 4); biases are 0."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, std=WEIGHT_STD)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def _normalise_spectrum(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        parametrizations.spectral_norm(module)

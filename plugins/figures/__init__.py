@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Self
+
+from pydantic import model_validator
 
 from ambientkit import Component, Context, Metric, Options, hookimpl
 
@@ -84,6 +86,14 @@ class _FeatureOptions(Options):
     published FIDs, Inception, needs `ambientkit[fid]` and `weights`."""
     weights: str | None = None
     """File of the network's weights on this machine; only for `inception`, which has no others."""
+
+    @model_validator(mode="after")
+    def _weights_where_needed(self) -> Self:
+        if (self.features == "inception") != (self.weights is not None):
+            raise ValueError(
+                "`weights` are for the features inception, which need them; give both or neither"
+            )
+        return self
 
     def facts(self) -> frozenset[str]:
         """It compares completed or generated pictures with clean ones, as sets."""

@@ -8,13 +8,12 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations
 
 from ambientkit import Discriminator, View
 from ambientkit.errors import PluginError
 from ambientkit.interfaces import Shape
 
-SLOPE = 0.2
+from ..judging import SLOPE, normalise_spectra
 
 
 class MlpDiscriminator(nn.Module, Discriminator):
@@ -37,7 +36,7 @@ class MlpDiscriminator(nn.Module, Discriminator):
         inputs = math.prod(shape) + sum(math.prod(each) for each in self.known.values())
         self.layers = nn.Sequential(*_layers([inputs, *widths]))
         if spectral_norm:
-            self.layers.apply(_normalise_spectrum)
+            normalise_spectra(self.layers)
 
     def forward(self, view: View) -> Tensor:
         """Raw scores (n,). Raises PluginError where something known is missing."""
@@ -64,8 +63,3 @@ def _linear(inputs: int, outputs: int) -> nn.Linear:
     nn.init.kaiming_normal_(layer.weight, a=SLOPE)  # He et al. 2015, eq. 14
     nn.init.zeros_(layer.bias)
     return layer
-
-
-def _normalise_spectrum(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        parametrizations.spectral_norm(module)
