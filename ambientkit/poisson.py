@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-TOLERANCE = 1e-5  # of the squared residual against its start: far below a grey level
+TOLERANCE = 1e-9  # of the squared residual against its start: below a grey level in the middle of large holes
 STEPS_A_PIXEL = 4  # conjugate gradients need about as many steps as the hole is wide; mazes a few times more
 
 

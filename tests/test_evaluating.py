@@ -1,0 +1,272 @@
+"""`evaluate`: rows, intervals, differences, what is left out and what is refused; as an API and as a verb."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import engine_fakes as fakes
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from ambientkit import Engine, Metric
+from ambientkit.cli import main
+from ambientkit.errors import InputError, RunFolderError
+from ambientkit.evaluating.intervals import Figure, differences, draws, with_intervals
+from ambientkit.evaluating.wishes import Wishes
+
+CPU = {"device": "cpu", "precision": "fp32"}
+PLAIN = ["hidden_psnr", "hidden_l1", "seam", "colour_step", "saturation"]
+
+# Intervals --------------------------------------------------------------------------------------
+
+
+class Mean(Metric):
+    def per_picture(self, evaluated):
+        raise AssertionError("it is given values")
+
+    def summary(self, values):
+        return {"mean": float(values["value"].mean())}
+
+
+class Once(Mean):
+    resampled = False
+
+
+def test_intervals_of_a_mean_are_those_of_theory():
+    values = {"value": torch.randn(2_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)}
+    found = with_intervals(Mean(), values, draws(2_000, 1_000, seed=0))["mean"]
+    half = 1.96 / np.sqrt(2_000)
+    assert found.value == pytest.approx(float(values["value"].mean()))
+    assert found.low == pytest.approx(found.value - half, abs=half / 5)
+    assert found.high == pytest.approx(found.value + half, abs=half / 5)
+
+
+def test_differences_share_the_luck_of_the_pictures():
+    generator = torch.Generator().manual_seed(0)
+    luck = 100 * torch.randn(500, generator=generator)
+    ours = {"value": luck + 1 + 0.1 * torch.randn(500, generator=generator)}
+    redrawn = draws(500, 200, seed=0)
+    apart = differences(Mean(), ours, {"value": luck}, redrawn)["mean"]
+    assert 0.95 < apart.low < apart.value < apart.high < 1.05
+    alone = with_intervals(Mean(), ours, redrawn)["mean"]
+    assert alone.high - alone.low > 10
+
+
+def test_figures_without_a_meaning_when_redrawn_have_no_interval():
+    values, redrawn = {"value": torch.arange(4.0)}, draws(4, 10, seed=0)
+    assert with_intervals(Once(), values, redrawn) == {"mean": Figure(1.5)}
+    assert with_intervals(Mean(), values, []) == {"mean": Figure(1.5)}
+    assert differences(Once(), values, values, redrawn) == {"mean": Figure(0.0)}
+    unknown = {"value": torch.tensor([1.0, 1.0, 1.0, float("inf")])}
+    assert with_intervals(Mean(), unknown, redrawn)["mean"].low is None
+
+
+def test_pictures_are_redrawn_alike_every_time():
+    one, again, other = draws(9, 3, seed=0), draws(9, 3, seed=0), draws(9, 3, seed=1)
+    assert all(map(torch.equal, one, again)) and not all(map(torch.equal, one, other))
+    assert len(one) == 3 and all(each.shape == (9,) and each.max() < 9 for each in one)
+
+
+@pytest.mark.parametrize(("wrong", "told"), [({"fills": 1}, "2 or more"), ({"bootstrap": -1}, "0 or more")])
+def test_wishes_that_make_no_sense_are_refused(wrong, told):
+    with pytest.raises(InputError, match=told):
+        Wishes(**wrong)
+
+
+# Runs -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("evaluated")
+
+
+@pytest.fixture(scope="module")
+def engine(place):
+    return Engine(plugins=[fakes], discover=False, cache_dir=place / "cache")
+
+
+@pytest.fixture(scope="module")
+def runs(place, engine):
+    """Folders by name: the same run with another seed, on other holes, with a latent, and so on."""
+    latent = {"kind": "glcic", "width": 4, "latent_channels": 2, "norm": "none"}
+    recipes = {
+        "one": fakes.tiny(metrics=[{"kind": "fakes/error", "rises": False}]),
+        "two": fakes.tiny(seed=1),
+        "elsewhere": fakes.tiny(data={"seed": 5}),
+        "other_pictures": fakes.tiny(data={"source": {"kind": "toy_faces", "count": 40, "seed": 3}}),
+        "many": fakes.tiny(generator=latent),
+        "makes": fakes.tiny(composite=False, generator={"kind": "dcgan", "width": 4, "latent": 5}),
+        "noisy": fakes.noisy(data={"holdout": 8}),
+        "arrived": fakes.tiny(
+            data={"source": {"kind": "fakes/arrived"}, "image_size": None},
+            measurement={"kind": "masks_of_data"},
+        ),
+        "none_held": fakes.tiny(data={"holdout": 0}),
+    }
+    return {
+        name: engine.run(fakes.tiny() | recipe | {"name": name}, out=place, **CPU).folder
+        for name, recipe in recipes.items()
+    }
+
+
+def evaluated(engine, folder, *others, wishes=None, metrics=PLAIN, **options):
+    wishes = wishes or Wishes(bootstrap=20)
+    return engine.evaluate(folder, against=others, metrics=metrics, wishes=wishes, device="cpu", **options)
+
+
+def test_a_row_has_what_training_said_at_its_end(engine, runs):
+    result = engine.evaluate(runs["one"], metrics=["fakes/error", "hidden_psnr"], device="cpu")
+    (row,) = result.rows.values()
+    record = json.loads((runs["one"] / "run.json").read_text("utf-8"))
+    assert row["mean_error"].value == pytest.approx(record["figures"]["final"]["mean_error"])
+    assert row["mean_error"].low <= row["mean_error"].value <= row["mean_error"].high
+    assert result.facts["pictures"] == 8 and result.facts["step"] == 2 and result.facts["seed"] == 0
+    assert result.facts["data"]["fingerprint"] == record["data"]["fingerprint"]
+
+
+def test_runs_and_baselines_stand_side_by_side(engine, runs):
+    result = evaluated(engine, runs["one"], runs["two"], wishes=Wishes(baselines=True, bootstrap=20))
+    names = [runs[name].parent.name + "/" + runs[name].name for name in ("one", "two")]
+    assert list(result.rows)[:2] == names
+    assert set(result.rows) >= {*names, "mean fill", "harmonic fill", "nature"}
+    assert list(result.differences) == names[1:]
+    apart = result.differences[names[1]]["hidden_psnr"]
+    values = [result.rows[name]["hidden_psnr"].value for name in names]
+    assert apart.value == pytest.approx(values[0] - values[1])
+    assert result.rows["mean fill"]["hidden_l1"].value > 0 == result.rows["nature"]["hidden_l1"].value
+    again = evaluated(engine, runs["one"], runs["two"], wishes=Wishes(baselines=True, bootstrap=20))
+    assert again.plain() == result.plain()
+
+
+def test_blending_is_judged(engine, runs):
+    plain, fitted = (
+        next(iter(evaluated(engine, runs["one"], wishes=Wishes(blend=blend, bootstrap=0)).rows.values()))
+        for blend in ("none", "poisson")
+    )
+    assert fitted["colour_step"].value < plain["colour_step"].value
+    assert fitted["hidden_psnr"].value != plain["hidden_psnr"].value
+
+
+def test_fills_are_compared_where_there_is_a_latent(engine, runs):
+    found = evaluated(engine, runs["many"], metrics=["diversity"], wishes=Wishes(fills=3, bootstrap=0))
+    (row,) = found.rows.values()
+    assert row["diversity"].value > 0 and row["diversity_of_error"].value > 0
+    with pytest.raises(InputError, match="'diversity': the generator takes no latent"):
+        evaluated(engine, runs["one"], metrics=["diversity"])
+
+
+def test_what_cannot_be_taken_is_left_out_with_its_reason(engine, runs, monkeypatch):
+    monkeypatch.setattr("ambientkit.evaluating.choice.ONLY_WHEN_ASKED", frozenset(FEATURES | {"fid"}))
+    found = engine.evaluate(runs["arrived"], wishes=Wishes(bootstrap=0), device="cpu")
+    (row,) = found.rows.values()
+    assert {"colour_step", "saturation"} <= set(row)
+    assert found.left_out["hidden_psnr"] == "there are no clean pictures"
+    noisy = engine.evaluate(runs["noisy"], wishes=Wishes(baselines=True, bootstrap=0), device="cpu")
+    assert noisy.left_out["seam"] == "the sensor does not say which pixels it hides"
+    assert "nature" in noisy.rows and "composited_psnr" in noisy.rows["noisy/0001-seed0"]
+
+
+FEATURES = {"kid", "remeasured_kid", "remeasured_fid", "perceptual"}
+
+
+def test_distances_of_measured_completions_are_taken_of_what_arrives_incomplete(engine, runs):
+    pytest.importorskip("efficientnet_lite_pytorch", reason="ambientkit[features] is not installed")
+    found = evaluated(engine, runs["arrived"], metrics=["remeasured_kid"], wishes=Wishes(bootstrap=0))
+    (row,) = found.rows.values()
+    assert np.isfinite(row["remeasured_kid_efficientnet_lite0"].value)
+    with pytest.raises(InputError, match="'kid': there are no clean pictures"):
+        evaluated(engine, runs["arrived"], metrics=["kid"])
+
+
+def test_generated_pictures_are_judged_as_sets(engine, runs):
+    pytest.importorskip("efficientnet_lite_pytorch", reason="ambientkit[features] is not installed")
+    found = evaluated(engine, runs["makes"], metrics=["kid"], wishes=Wishes(True, bootstrap=0))
+    assert found.rows["makes/0001-seed0"]["kid_efficientnet_lite0"].value > 0
+    assert set(found.rows) == {"makes/0001-seed0", "nature"}
+    with pytest.raises(InputError, match="the generator completes nothing"):
+        evaluated(engine, runs["makes"], metrics=["seam"])
+
+
+@pytest.mark.parametrize(
+    ("name", "others", "options", "error", "told"),
+    [
+        ("one", ["elsewhere"], {}, InputError, "other holes"),
+        ("one", ["other_pictures"], {}, InputError, "other contents"),
+        ("none_held", [], {}, InputError, "held out no pictures"),
+        ("one", [], {"metrics": ["hiden_psnr"]}, InputError, "did you mean 'hidden_psnr'"),
+        ("one", [], {"overrides": ["train.steps=3"]}, InputError, "nothing but data.source.KEY=VALUE"),
+        ("one", [], {"overrides": ["data.source.count=41"]}, RunFolderError, "has changed since"),
+        ("one", [], {"checkpoint": "best"}, RunFolderError, "best"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(engine, runs, name, others, options, error, told):
+    overrides = options.pop("overrides", [])
+    with pytest.raises(error, match=told):
+        engine.evaluate(
+            runs[name], *overrides, **{"against": [runs[each] for each in others], "device": "cpu", **options}
+        )
+
+
+def test_there_is_nothing_to_blend_into_without_holes(engine, runs):
+    with pytest.raises(InputError, match="nothing to blend into"):
+        evaluated(
+            engine, runs["noisy"], metrics=["composited_psnr"], wishes=Wishes(blend="poisson", bootstrap=0)
+        )
+
+
+# The verb ---------------------------------------------------------------------------------------
+
+
+def cli(*words):
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def shown(place, engine):
+    """A run that the built-ins alone can open."""
+    folder = engine.run(fakes.tiny(name="shown"), out=place / "shown", **CPU).folder
+    done = cli("evaluate", folder, "--baselines", "--metrics", ",".join(PLAIN), "--bootstrap", 10)
+    assert done.exit_code == 0, done.output
+    return folder, done
+
+
+def test_the_verb_writes_a_table_and_pictures(shown):
+    folder, done = shown
+    for part in ("harmonic fill", "nature", "hidden_psnr", "seed 0", "evaluation.png"):
+        assert part in done.output
+    kept = json.loads((folder / "evaluation/evaluation.json").read_text("utf-8"))
+    value, low, high = kept["rows"]["shown/0001-seed0"]["hidden_psnr"]
+    assert low <= value <= high
+    assert kept["bootstrap"] == 10 and kept["blend"] == "none" and kept["step"] == 2
+    assert (folder / "evaluation/evaluation.png").stat().st_size > 1000
+
+
+def test_the_verb_prints_json_and_writes_elsewhere(shown, tmp_path):
+    folder, _ = shown
+    done = cli(
+        "evaluate", folder, "--json", "--metrics", "seam", "--bootstrap", 0, "--out", tmp_path / "here"
+    )
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found == json.loads((tmp_path / "here/evaluation.json").read_text("utf-8"))
+    assert found["rows"]["shown/0001-seed0"]["seam"][1:] == [None, None]
+
+
+def test_mistakes_are_told_without_a_traceback(shown, tmp_path):
+    folder, _ = shown
+    (tmp_path / "file").write_text("in the way")
+    shutil.copytree(folder, tmp_path / "torn")
+    (tmp_path / "torn/checkpoints/step-0000002/generator.safetensors").write_bytes(b"torn")
+    for words, told in (
+        (["evaluate", tmp_path], "no run"),
+        (["evaluate", folder, "--metrics", "fid,"], "there is no metric ''"),
+        (["evaluate", folder, "--metrics", "seam", "--out", tmp_path / "file/deep"], "give another --out"),
+        (["evaluate", tmp_path / "torn", "--metrics", "seam"], "damaged"),
+    ):
+        done = cli(*words)
+        assert done.exit_code == 2, done.output
+        assert told in done.output and "Traceback" not in done.output
