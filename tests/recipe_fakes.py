@@ -125,6 +125,7 @@ TABLE: dict[str, dict[str, type[Options]]] = {
         "block": BlockOptions,
         "keep": options("Keep", {"exact", "observed"}, size=(int, 4), keep=(int, 1)),
         "noise": options("Noise", {"random"}),
+        "grain": options("Grain", {"observed", "random"}),
         "projection": options("Projection", {"random", "reshapes"}),
         "threshold": options("Threshold", {"no_gradient"}),
         "dim": options("Dim", {"exact", "random"}),

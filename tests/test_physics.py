@@ -163,6 +163,13 @@ def test_the_region_of_reals_is_independent_of_their_own_hole_and_has_the_law_of
     assert torch.equal(draws.region, again), "it depends on no batch"
 
 
+def test_completed_first_the_region_of_reals_has_one_hole_as_that_of_the_fakes(ready, tiny):
+    trainer = ready(tiny(further={**fakes.FURTHER, "probability": 0.5, "completed_first": True})).trainer
+    real, draws = trainer._batch(0), trainer.dice(0, "generator", 0)
+    _, fake = views(real, trainer.game.trip(real, draws), draws)
+    assert (draws.region.sum((1, 2, 3)) == 36).all() and (fake.region.sum((1, 2, 3)) == 36).all()
+
+
 def test_without_chance_of_a_further_hole_no_region_has_one(ready, tiny):
     trainer = ready(tiny(further={**fakes.FURTHER, "probability": 0.0})).trainer
     draws = trainer.dice(0, "discriminator", 0)

@@ -63,6 +63,16 @@ PAIRS = {
         "further.measurement.kind: 'noise' does not say which pixels it observed; "
         "use a sensor that hides pixels",
     ),
+    "filling first what is not exact": (
+        changed(
+            measurement={"kind": "grain"},
+            composite=False,
+            fidelity=[],
+            further={"measurement": {"kind": "keep"}, "completed_first": True},
+        ),
+        "further.completed_first: keeps observed pixels, which those of measurement 'grain' are not exact "
+        "enough for; set further.completed_first: false",
+    ),
     "further for a latent generator": (
         changed(generator={"kind": "latent"}, composite=False, further={"measurement": {"kind": "keep"}}),
         "further: generator 'latent' reads no measurement, so hiding more changes nothing; set further: null",

@@ -84,6 +84,41 @@ def test_hiding_more_keeps_what_is_known(real):
     assert hide_more(method, None, real, draws).known is real.known
 
 
+class Tells:
+    """A generator that notes what it is shown, and fills with the number of the call."""
+
+    def __init__(self) -> None:
+        self.shown, self.level = [], torch.tensor(0.0, requires_grad=True)
+
+    def __call__(self, measured, latent):
+        self.shown.append(measured)
+        return self.level * 1 + 10.0 * len(self.shown) + torch.zeros_like(measured.y)
+
+
+def test_completed_first_leaves_one_hole_of_the_sensors_law(real):
+    network, method = Tells(), Method(Columns(), Columns(), True, SHAPE, completed_first=True)
+    draws = Draws(column(3, 3, 3), column(3, 0, 2), torch.tensor([True, True, False]))
+    trip = round_trip(method, network, real, draws)
+    first, second = network.shown
+    assert first is real, "the holes of y are filled by the generator as it is"
+    for picture, hole in enumerate((3, 0, 2)):  # the third has no further hole, and keeps its own
+        hidden = ~second.observed[picture].all(0).all(0)
+        assert hidden.nonzero().flatten().tolist() == [hole]
+        assert (second.y[picture][..., hole] == 0.5).all()
+    assert (second.y[0][..., 0] == 10).all() and (second.y[1][..., 1] == 10).all()
+    seen = real.observed & second.observed
+    assert torch.equal(torch.where(seen, second.y, 0), torch.where(seen, real.y, 0))
+    assert trip.y is real.y and trip.observed is real.observed, "what it filled is never a target"
+    (gradient,) = torch.autograd.grad(trip.completed.sum(), network.level)
+    assert gradient == (~trip.observed_further.expand_as(trip.y)).sum(), "the first pass has no gradient"
+
+
+def test_completed_first_asks_for_nothing_where_nothing_more_is_hidden(real):
+    network, method = Tells(), Method(Columns(), None, True, SHAPE, completed_first=True)
+    round_trip(method, network, real, Draws(column(3, 3, 3)))
+    assert len(network.shown) == 1
+
+
 def test_the_views_are_the_measurements_with_their_own_known(real):
     method = Method(Columns(), None, True, SHAPE)
     region = torch.zeros(3, 1, 4, 4, dtype=torch.bool)
