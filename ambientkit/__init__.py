@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ambientkit.completion import TrainedRun as TrainedRun
     from ambientkit.engine import Engine as Engine
     from ambientkit.errors import AmbientkitError as AmbientkitError
     from ambientkit.hookspecs import hookimpl as hookimpl
@@ -49,6 +50,7 @@ _HOMES = {
     "Options": "registry",
     "RoundTrip": "interfaces",
     "Spec": "registry",
+    "TrainedRun": "completion",
     "View": "interfaces",
     "hookimpl": "hookspecs",
 }

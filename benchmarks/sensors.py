@@ -54,6 +54,7 @@ MILLISECONDS = {
 
 NOT_TIMED = {
     "masks_of_data": "needs data that arrive measured",
+    "learned_masks": "needs a run that makes masks",
     "mask_from_data": "needs a folder of masks",
     "sequence": "as long as its parts",
 }

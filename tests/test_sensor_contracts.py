@@ -25,6 +25,7 @@ FIXED: dict[str, dict[str, Any]] = {
 """Options at which sensors fit into small pictures, and take no time."""
 NEED_MORE = {
     "mask_from_data": "a folder of masks: tests/test_mask_files.py",
+    "learned_masks": "a run that makes masks: tests/test_learned_masks.py",
     "sequence": "other sensors: below",
 }
 BLIND = "every_pixel_is_sometimes_seen"

@@ -89,12 +89,14 @@ FILES = {
     "mnist": digits,
     "fashion_mnist": digits,
     "incomplete": holes,
+    "masks_of_incomplete": holes,
     "measured_array": projections,
 }
 WITHOUT_FILES = {"toy_faces"}
 NOT_TESTED = {"cifar10"}  # torchvision knows its files by their digests, so none can be made up
 OF_OTHER_FILES = {
     ("incomplete", "dilate=256"): "no pixel is left of pictures that are 16 pixels wide",
+    ("masks_of_incomplete", "dilate=256"): "as above",
     ("measured_array", "observed=True"): "the file has no array `observed`",
     ("measured_array", "image_shape=(1, 1, 1)"): "the pictures in the file are larger",
     ("measured_array", "image_shape=(2, 2, 2)"): "the pictures in the file are larger",
