@@ -33,6 +33,7 @@ class FeatureNetwork:
     maps_of: Callable[[Any, Tensor], list[Tensor]]
     prepare: Callable[[Tensor], Tensor]
     _kept: dict[str, Tensor] = field(default_factory=dict)
+    _device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @torch.no_grad()
     def pooled(self, pictures: Tensor) -> Tensor:
@@ -46,7 +47,9 @@ class FeatureNetwork:
         return self._kept[key]
 
     def maps(self, pictures: Tensor) -> list[Tensor]:
-        """Inner maps, first to last; with a gradient to the pictures."""
+        """Inner maps, first to last, on the pictures' device; with a gradient to the pictures."""
+        if self.network is not None and self._device != pictures.device:
+            self.network, self._device = self.network.to(pictures.device), pictures.device
         return self.maps_of(self.network, self.prepare(pictures))
 
 

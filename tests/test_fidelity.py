@@ -5,7 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
+from ambientkit_plugins.feature_networks import FeatureNetwork
 from ambientkit_plugins.fidelity import register_fidelities
+from ambientkit_plugins.fidelity.perceptual import HeldOutPerceptual
 
 from ambientkit import Context, RoundTrip
 from ambientkit.errors import PluginError, RecipeError
@@ -252,3 +254,43 @@ def test_what_is_missing_is_said(kind, message):
     fidelity = KINDS[kind].build(KINDS[kind].options(), Context())
     with pytest.raises(PluginError, match=message):
         fidelity.terms(trip(MADE, Y, OBSERVED, FURTHER), None, None)
+
+
+# Perceptual ---------------------------------------------------------------------------------------
+
+
+def in_features(maps):
+    return HeldOutPerceptual(FeatureNetwork("plain", None, maps, lambda x: x))
+
+
+def test_perceptual_compares_what_was_held_out_within_one_picture():
+    seen = []
+    fidelity = in_features(lambda _, x: [seen.append(x) or x])
+    made = MADE.expand(2, 3, 1, 4).clone().requires_grad_()
+    y = Y.expand(2, 3, 1, 4)
+    loss(fidelity, trip(made, y, OBSERVED, FURTHER)).backward()
+    wanted, shown = seen
+    target = (OBSERVED & ~FURTHER).expand_as(made)
+    assert torch.equal(shown[target], made[target]) and torch.equal(wanted[target], y[target])
+    assert torch.equal(shown[~target], wanted[~target]), "they differ where something was held out alone"
+    assert (made.grad[~target] == 0).all()
+
+
+def test_perceptual_by_hand():
+    """Channels of unit length: (.6, .8) against (1, 0) at one place of four; two layers alike."""
+    made = torch.tensor([3.0, 4.0]).view(1, 2, 1, 1).expand(1, 2, 1, 4)
+    y = torch.tensor([5.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 1, 4)
+    observed, further = torch.ones(1, 1, 1, 4).bool(), pictures([0, 1, 1, 1]).bool()
+    fidelity = in_features(lambda _, x: [x, 2 * x])
+    assert loss(fidelity, trip(made, y, observed, further)).item() == pytest.approx((0.4**2 + 0.8**2) / 4)
+    assert loss(fidelity, trip(y, y, observed, further)).item() == 0
+
+
+def test_perceptual_trains_with_the_real_features(engine, tiny, tmp_path):
+    pytest.importorskip("efficientnet_lite_pytorch", reason="ambientkit[features] is not installed")
+    recipe = tiny(
+        further={"measurement": {"kind": "block_patch", "size": 6}},
+        fidelity=[{"kind": "held_out", "norm": "perceptual"}],
+        train={"steps": 1},
+    )
+    assert engine.run(recipe, out=tmp_path, device="cpu", precision="fp32").step == 1

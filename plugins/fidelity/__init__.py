@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from ambientkit import Component, Context, Options, hookimpl
+from ambientkit import Component, Context, Fidelity, Options, hookimpl
 
 if TYPE_CHECKING:
     from .consistency import MeasurementConsistency
     from .energy import HeldOutEnergy
-    from .held_out import HeldOut
     from .matching import FeatureMatching
 
 AMBIENTKIT_HOOK_API = 1
@@ -25,8 +24,9 @@ class HeldOutOptions(Options):
     one whose content is known.
     """
 
-    norm: Literal["l1", "l2", "charbonnier"] = "l1"
-    """Cost of a difference d: |d|, d^2, or sqrt(d^2 + 0.001^2), which is |d| with a rounded tip."""
+    norm: Literal["l1", "l2", "charbonnier", "perceptual"] = "l1"
+    """Cost of a difference d: |d|, d^2, or sqrt(d^2 + 0.001^2), which is |d| with a rounded tip; or the
+    distance of the two pictures in the inner maps of EfficientNet-Lite0 (needs `ambientkit[features]`)."""
 
     def facts(self) -> frozenset[str]:
         """It needs a further, exact measurement that says what it hides, and a generator that completes."""
@@ -74,7 +74,12 @@ def register_fidelities() -> Iterable[Component]:
     yield Component("measurement_consistency", MeasurementConsistencyOptions, _consistency)
 
 
-def _held_out(options: HeldOutOptions, _context: Context) -> HeldOut:
+def _held_out(options: HeldOutOptions, _context: Context) -> Fidelity:
+    if options.norm == "perceptual":
+        from ..feature_networks import load_features
+        from .perceptual import HeldOutPerceptual
+
+        return HeldOutPerceptual(load_features("efficientnet_lite0"))
     from .held_out import HeldOut
 
     return HeldOut(options.norm)

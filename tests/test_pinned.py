@@ -1,0 +1,135 @@
+"""Terms of tiny runs, pinned: what a change of the method, of the draws or of a network's start would move.
+
+Where a change is meant, `python tests/test_pinned.py` prints the numbers anew, and the changelog says that runs
+made before cannot be resumed to the same bits.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import engine_fakes as fakes
+import pytest
+import torch
+
+from ambientkit import Engine
+
+MORE = {"further": {"measurement": {"kind": "block_patch", "size": 6}, "completed_first": True}}
+RECIPES = {
+    "hinge": {},
+    "non_saturating with r1": {"objective": {"kind": "non_saturating", "r1": 0.1}},
+    "lsgan": {"objective": {"kind": "lsgan"}},
+    "rpgan": {"objective": {"kind": "rpgan", "r1": 0.1, "r2": 0.1}},
+    "wgan_clip": {"objective": {"kind": "wgan_clip"}},
+    "wgan_gp": {"objective": {"kind": "wgan_gp"}},
+    "held_out": {**MORE, "discriminator": None, "objective": None, "fidelity": [{"kind": "held_out"}]},
+    "both": {**MORE, "generator": {"kind": "resunet", "width": 4}, "fidelity": [{"kind": "held_out"}]},
+    "energy": {
+        **MORE,
+        "generator": {"kind": "resunet", "width": 4, "latent_channels": 2},
+        "fidelity": [{"kind": "held_out_energy"}],
+    },
+    "matching": {"fidelity": [{"kind": "feature_matching"}]},
+    "uair": {"composite": False, "fidelity": [{"kind": "measurement_consistency"}]},
+    "local and global": {"discriminator": {"kind": "glcic", "width": 4}},
+    "ambientgan": {"composite": False, "generator": {"kind": "dcgan", "width": 4, "latent": 4}},
+}
+PINNED: dict[str, dict[str, float]] = {
+    "hinge": {
+        "discriminator/real": 0.938175,
+        "discriminator/fake": 0.873879,
+        "generator/adversarial": -0.00101175,
+    },
+    "non_saturating with r1": {
+        "discriminator/real": 0.659739,
+        "discriminator/fake": 0.639583,
+        "discriminator/r1": 0.00413797,
+        "generator/adversarial": 0.687522,
+    },
+    "lsgan": {
+        "discriminator/real": 0.385881,
+        "discriminator/fake": 0.00956107,
+        "generator/adversarial": 0.410545,
+    },
+    "rpgan": {
+        "discriminator/pairs": 0.607694,
+        "discriminator/r1": 0.00426253,
+        "discriminator/r2": 0.00410369,
+        "generator/adversarial": 0.734325,
+    },
+    "wgan_clip": {
+        "discriminator/real": -0.00550483,
+        "discriminator/fake": -0.107722,
+        "generator/adversarial": 0.108429,
+    },
+    "wgan_gp": {
+        "discriminator/real": -0.0526841,
+        "discriminator/fake": -0.150455,
+        "discriminator/penalty": 4.84181,
+        "generator/adversarial": 0.0280166,
+    },
+    "held_out": {
+        "generator/held_out": 0.552033,
+    },
+    "both": {
+        "discriminator/real": 0.95904,
+        "discriminator/fake": 0.873689,
+        "generator/adversarial": -0.00900214,
+        "generator/held_out": 0.367041,
+    },
+    "energy": {
+        "discriminator/real": 0.960278,
+        "discriminator/fake": 0.876461,
+        "generator/adversarial": -7.14185e-05,
+        "generator/held_out_energy": 0.339506,
+    },
+    "matching": {
+        "discriminator/real": 0.937876,
+        "discriminator/fake": 0.874103,
+        "generator/adversarial": -0.00164779,
+        "generator/feature_matching": 0.0187547,
+    },
+    "uair": {
+        "discriminator/real": 0.886283,
+        "discriminator/fake": 0.889947,
+        "generator/adversarial": -0.0210276,
+        "generator/measurement_consistency": 0.139864,
+    },
+    "local and global": {
+        "discriminator/real": 1.00049,
+        "discriminator/fake": 1.00017,
+        "generator/adversarial": 0.000894657,
+    },
+    "ambientgan": {
+        "discriminator/real": 0.948722,
+        "discriminator/fake": 0.952166,
+        "generator/adversarial": -0.0996287,
+    },
+}
+
+
+def found(recipe: dict) -> dict[str, float]:
+    """The terms of the third step."""
+    with tempfile.TemporaryDirectory() as folder:
+        engine = Engine(plugins=[fakes], discover=False, cache_dir=Path(folder) / "cache")
+        trainer = fakes.make_ready(engine, fakes.tiny(**recipe), Path(folder)).trainer
+        for trainer.step in range(3):
+            terms = trainer.train_step()
+    return {name: float(value) for name, value in terms.items()}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_terms_are_as_they_were(name):
+    assert found(RECIPES[name]) == pytest.approx(
+        PINNED[name], rel=1e-2, abs=1e-3
+    )  # another CPU rounds otherwise
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for each, changes in RECIPES.items():
+        print(f'    "{each}": {{')
+        for term, value in found(changes).items():
+            print(f'        "{term}": {value:.6g},')
+        print("    },")
