@@ -1,7 +1,7 @@
 """Terms of tiny runs, pinned: what a change of the method, of the draws or of a network's start would move.
 
-Where a change is meant, `python tests/test_pinned.py` prints the numbers anew, and the changelog says that runs
-made before cannot be resumed to the same bits.
+Where a change is meant, `python tests/test_pinned.py` prints the numbers anew, and the changelog says that
+runs made before cannot be resumed to the same bits.
 """
 
 from __future__ import annotations

@@ -56,6 +56,14 @@ def prepare(engine: Engine, mnist: Path, out: Path) -> None:
             guess = harmonic_fill(y, observed) if observed is not None else _in_parts(sensor, y, theta)
             _save(_eight_bits(guess), out / f"{name}_undone")
 
+    for name, law in SETTINGS["wrong"].items():
+        sensor = built(engine, {"kind": name, law["key"]: law["true"], **law["options"]})
+        theta = sensor.sample(len(x), (1, 28, 28), stream(0, "measured", name))
+        observed = sensor.observed(theta, (1, 28, 28))
+        masks = {} if observed is None else {"observed": observed.numpy()}
+        if not (out / f"{name}.npz").exists():
+            np.savez(out / f"{name}.npz", y=sensor.measure(x, theta).numpy(), **masks)
+
 
 def built(engine: Engine, spec: dict[str, Any]) -> Any:
     """The sensor of a recipe's section, for digits."""
@@ -119,6 +127,21 @@ def rows(digits: Path, seed: int = 0) -> Iterator[Row]:
                 folder = digits / f"{sensor}_{how}"
                 pictures = SETTINGS["critic"]["pictures"]
                 yield _row(folder.name, folder, {"kind": "identity"}, pictures, seed)
+
+
+def wrong_rows(digits: Path, seed: int = 0) -> Iterator[Row]:
+    """Generators that are told another sensor than that which measured the data."""
+    for kind, law in SETTINGS["wrong"].items():
+        for told in law["told"]:
+            row = _row(f"{kind}_told_{told}", digits, {}, SETTINGS["critic"]["pictures"], seed)
+            masked = "observed: true, " if kind == "block_pixels" else ""
+            sensor = {"kind": kind, law["key"]: told, **law["options"]}
+            source = f"{{kind: measured_array, {masked}file: '{digits / kind}.npz'}}"
+            changes = {change.partition("=")[0]: change for change in row.changes}
+            changes["data.source"] = f"data.source={source}"
+            changes["measurement"] = f"measurement={json.dumps(sensor)}"
+            del changes["data.image_size"]
+            yield Row(row.name, row.recipe, tuple(changes.values()), (), seed)
 
 
 def _row(name: str, pictures: Path, sensor: dict[str, Any], critic: str, seed: int) -> Row:
@@ -220,10 +243,10 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=1, help="of each lane")
     given = parser.parse_args()
     engine = Engine(discover=False)
-    prepare(engine, given.mnist, given.out / "digits")
-    chosen = [
-        row for row in rows(given.out / "digits", given.seed) if not given.only or row.name in given.only
-    ]
+    digits = given.out / "digits"
+    prepare(engine, given.mnist, digits)
+    every = [*rows(digits, given.seed), *wrong_rows(digits, given.seed)]
+    chosen = [row for row in every if not given.only or row.name in given.only]
     with ThreadPoolExecutor(given.lanes) as lanes:
         failed = list(lanes.map(lambda row: train(row, given.out, given.threads), chosen))
     network, right = classifier(given.mnist, given.out / "classifier.pt")

@@ -32,6 +32,7 @@ class Row:
     changes: tuple[str, ...]
     beside: tuple[str, ...]
     seed: int
+    baselines: bool = False
 
     def folder(self, out: Path) -> Path:
         """Where its runs are."""
@@ -63,6 +64,7 @@ def _rows(group: dict[str, Any], places: dict[str, str | None], seed: int) -> It
             changes=(*data, *changes, f"name={row['name']}{suffix}", f"seed={seed}"),
             beside=tuple(other + suffix for other in row.get("beside", ())),
             seed=seed,
+            baselines=row.get("baselines", False),
         )
 
 
@@ -104,7 +106,7 @@ def evaluate(row: Row, out: Path, threads: int, metrics: str | None = None) -> i
         return 0
     others = [finished(out / name) for name in row.beside]
     against = [part for other in others if other for part in ("--against", str(other))]
-    chosen = ["--metrics", metrics] if metrics else []
+    chosen = [*(["--metrics", metrics] if metrics else []), *(["--baselines"] if row.baselines else [])]
     command = ["evaluate", str(run), *against, *chosen, "--bootstrap", "500"]
     return _ambientkit(command, out / f"{row.name}.log", threads)
 

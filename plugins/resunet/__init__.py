@@ -28,6 +28,8 @@ class ResUNetOptions(CompletingOptions):
     """Residual blocks of a level on the way down, and as many on the way up; twice as many at the lowest."""
     attention: bool = True
     """Let every place of the lowest level look at every other one (Vaswani et al. 2017)."""
+    from_surroundings: bool = True
+    """Fill holes smoothly from what surrounds them first, and let the network add what is missing."""
     norm: Literal["batch", "instance", "group", "none"] = "none"
     """Normalisation after each convolution of a residual block; none is needed."""
 
@@ -58,4 +60,5 @@ def _resunet(options: ResUNetOptions, context: Context) -> ResUNet:
         norm=options.norm,
         mask_channel=options.mask_channel,
         latent_channels=options.latent_channels,
+        from_surroundings=options.from_surroundings,
     )

@@ -12,12 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ambientkit import Measured
+
 from ..completing import NORMS, CompletionNetwork, initialised
+from ..surroundings import pulled_and_pushed
 
 WIDEST = 8  # times the first level's channels
 SLOPE = 0.2
 GAIN = 2.0 / (1.0 + SLOPE**2)  # He et al. 2015, eq. 14
 FAINT = 0.01  # gain of the last layer: first pictures are grey, where tanh has its full slope
+NEARLY = 0.98  # of the range: atanh(1) is infinite
 HEAD = 32  # channels of an attention head, at most
 
 
@@ -41,6 +45,7 @@ class ResUNet(CompletionNetwork):
         mask_channel: bool = True,
         latent_channels: int = 0,
         channels_in: int | None = None,
+        from_surroundings: bool = False,
     ) -> None:
         channels_in = (channels_in or channels) + mask_channel + latent_channels
         widths = [max(1, width // 2), *(width * min(2**level, WIDEST) for level in range(depth))]
@@ -52,6 +57,16 @@ class ResUNet(CompletionNetwork):
         )
         super().__init__(layers, mask_channel=mask_channel, latent_channels=latent_channels)
         self.multiple = 2**depth
+        self.from_surroundings = from_surroundings
+
+    def forward(self, measured: Measured | None, latent: Tensor | None) -> Tensor:
+        """(n, C, H, W) in [-1, 1]. Raises PluginError where an input that the options ask for is missing."""
+        if not self.from_surroundings or measured is None or measured.observed is None:
+            return super().forward(measured, latent)
+        guess = pulled_and_pushed(measured.y, measured.observed.all(1, keepdim=True))
+        added = self.layers(self._input(Measured(guess, measured.observed, measured.known), latent))
+        pictures: Tensor = torch.tanh(torch.atanh(NEARLY * guess) + added)
+        return pictures
 
 
 class _Level(nn.Module):
