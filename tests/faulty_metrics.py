@@ -40,6 +40,11 @@ class TensorsInTheSummary(GoodMetric):
         return {**super().summary(values), "count": torch.tensor(len(values["error"]))}
 
 
+class ForgetsThatPicturesAreDrawnTwice(GoodMetric):
+    def summaries(self, values, draws):
+        return [super(GoodMetric, self).summaries(values, [draw.unique()])[0] for draw in draws]
+
+
 class ScoresNothing(GoodMetric):
     def score(self, summary):
         return None
@@ -112,6 +117,7 @@ class DrawsGlobally(GoodMetric):
 FAULTY_METRICS = {
     OneForAll: "every_picture_gets_values",
     TensorsInTheSummary: "the_summary_is_plain_numbers",
+    ForgetsThatPicturesAreDrawnTwice: "summaries_are_those_of_the_pictures_drawn",
     ScoresNothing: "the_score_is_a_number",
     ErrorAsScore: "better_pictures_score_higher",
     DeniesTheTruth: "needs_truth_is_declared_honestly",

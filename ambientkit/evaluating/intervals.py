@@ -36,7 +36,7 @@ def with_intervals(metric: Metric, values: Picked, redrawn: list[Tensor]) -> dic
     summary = metric.summary(values)
     if not redrawn or not getattr(metric, "resampled", True):
         return {name: Figure(value) for name, value in summary.items()}
-    again = [metric.summary(picked(values, indices)) for indices in redrawn]
+    again = metric.summaries(values, redrawn)
     return {name: _interval(value, [each.get(name) for each in again]) for name, value in summary.items()}
 
 
@@ -46,16 +46,11 @@ def differences(metric: Metric, ours: Picked, theirs: Picked, redrawn: list[Tens
     common = {name: one[name] - other[name] for name in one if name in other}
     if not redrawn or not getattr(metric, "resampled", True):
         return {name: Figure(value) for name, value in common.items()}
-    pairs = [(metric.summary(picked(ours, i)), metric.summary(picked(theirs, i))) for i in redrawn]
+    pairs = list(zip(metric.summaries(ours, redrawn), metric.summaries(theirs, redrawn), strict=True))
     again = {
         name: [a[name] - b[name] if name in a and name in b else None for a, b in pairs] for name in common
     }
     return {name: _interval(value, again[name]) for name, value in common.items()}
-
-
-def picked(values: Picked, indices: Tensor) -> dict[str, Tensor]:
-    """The values of the pictures at `indices`."""
-    return {name: value[indices] for name, value in values.items()}
 
 
 def _interval(value: float, redrawn: list[float | None]) -> Figure:

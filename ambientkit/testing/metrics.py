@@ -160,6 +160,38 @@ def the_summary_is_plain_numbers(case: MetricCase) -> None:
 
 
 @METRIC_CHECKS.add
+def summaries_are_those_of_the_pictures_drawn(case: MetricCase) -> None:
+    """`summaries` of drawn pictures, some of them twice, are what `summary` says of these pictures."""
+    values = case.values(case.pictures)
+    draws = [
+        torch.arange(COUNT),
+        torch.arange(COUNT).clamp(max=1),
+        torch.zeros(COUNT).long(),
+    ]
+    with fixed_global_states():
+        found = case.metric.summaries(values, draws)
+        wanted = [
+            case.metric.summary({name: value[draw] for name, value in values.items()}) for draw in draws
+        ]
+    alike = len(found) == len(wanted) and all(
+        _same_figures(*pair) for pair in zip(found, wanted, strict=True)
+    )
+    require(
+        alike,
+        f"`summaries` says {found} of draws of which `summary` says {wanted}",
+        "weigh each picture as often as it was drawn; or leave `summaries` to the base class",
+    )
+
+
+def _same_figures(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    return one.keys() == other.keys() and all(
+        math.isclose(one[name], other[name], rel_tol=1e-6, abs_tol=1e-6)
+        or (math.isnan(one[name]) and math.isnan(other[name]))
+        for name in one
+    )
+
+
+@METRIC_CHECKS.add
 def the_score_is_a_number(case: MetricCase) -> None:
     """`score` gives one float that can be compared."""
     summary = case.summary(case.pictures)

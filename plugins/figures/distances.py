@@ -7,7 +7,8 @@ many (FID): each bears the network's name, and none is the FID of papers unless 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -69,18 +70,45 @@ class Kid(_SetDistance):
 
     def distance(self, made: Tensor, real: Tensor) -> float:
         """1000 times MMD^2."""
-        within = _mean_of_others(_kernel(made, made)) + _mean_of_others(_kernel(real, real))
-        return SCALE * float(within - 2 * _kernel(made, real).mean())
+        return _Kernels.of(made, real).distance(*(torch.ones(len(each)).double() for each in (made, real)))
+
+    def summaries(self, values: Mapping[str, Tensor], draws: Sequence[Tensor]) -> list[dict[str, float]]:
+        """{figure} of each draw: all have the kernel's values in common, and weigh them differently."""
+        made, real = values["made"].double(), values["real"].double()
+        if len(made) < 2:
+            return [{} for _ in draws]
+        kernels = _Kernels.of(made, real)
+        times = [torch.bincount(draw, minlength=len(made)).double() for draw in draws]
+        return [{self.figure: kernels.distance(each, each)} for each in times]
+
+
+@dataclass(frozen=True)
+class _Kernels:
+    """The kernel's values of all pairs, within the two sets and between them."""
+
+    made: Tensor
+    real: Tensor
+    between: Tensor
+
+    @classmethod
+    def of(cls, made: Tensor, real: Tensor) -> _Kernels:
+        """Of features (n, D) and (m, D)."""
+        return cls(*(_kernel(*pair) for pair in ((made, made), (real, real), (made, real))))
+
+    def distance(self, made: Tensor, real: Tensor) -> float:
+        """1000 times MMD^2 where each picture stands so many times (n,), (m,) in its set."""
+        within = _mean_of_others(self.made, made) + _mean_of_others(self.real, real)
+        return SCALE * float(within - 2 * made @ self.between @ real / (made.sum() * real.sum()))
 
 
 def _kernel(one: Tensor, other: Tensor) -> Tensor:
     return (one @ other.T / one.shape[1] + 1) ** 3
 
 
-def _mean_of_others(kernel: Tensor) -> Tensor:
-    """Mean over all pairs but those of a picture with itself."""
-    n = len(kernel)
-    return (kernel.sum() - kernel.diagonal().sum()) / (n * (n - 1))
+def _mean_of_others(kernel: Tensor, times: Tensor) -> Tensor:
+    """Mean over all pairs but those of a place with itself; a picture may stand at several places."""
+    places = times.sum()
+    return (times @ kernel @ times - times @ kernel.diagonal()) / (places * (places - 1))
 
 
 class Fid(_SetDistance):
@@ -121,12 +149,11 @@ class Perceptual(Metric):
         self.features = features
         self.figure = f"perceptual_{features.name}"
 
-    @torch.no_grad()
     def per_picture(self, evaluated: Evaluated) -> dict[str, Tensor]:
         """{figure: (n,)}, of whole completed pictures."""
-        sides = [unit_length(self.features.maps(each)) for each in (evaluated.completed, truth_of(evaluated))]
-        layers = [(a - b).square().sum(1).mean((1, 2)) for a, b in zip(*sides, strict=True)]
-        return {self.figure: torch.stack(layers).mean(0)}
+        sides = (self.features.looked_at(each) for each in (evaluated.completed, truth_of(evaluated)))
+        apart = (_apart(*maps) for maps in zip(*sides, strict=True))
+        return {self.figure: torch.stack(list(apart)).mean(0)}
 
     def summary(self, values: Mapping[str, Tensor]) -> dict[str, float]:
         """{figure}: the mean over pictures."""
@@ -135,3 +162,9 @@ class Perceptual(Metric):
     def score(self, summary: Mapping[str, float]) -> float:
         """Minus the distance."""
         return -summary.get(self.figure, math.inf)
+
+
+def _apart(one: Tensor, other: Tensor) -> Tensor:
+    """Mean squared distance over places of maps (n, C, h, w), each place's channels of unit length: (n,)."""
+    a, b = unit_length([one, other])
+    return (a - b).square().sum(1).mean((1, 2))
