@@ -29,6 +29,7 @@ from ambientkit.data import (
 )
 from ambientkit.draws import draw_latent
 from ambientkit.errors import AmbientkitError, DataError, PluginError
+from ambientkit.finite import FiniteWatch
 from ambientkit.interfaces import Context, Dataset, Measured, Measurement, Metric, Shape, Theta, View
 from ambientkit.machine import Machine, critic_of
 from ambientkit.optim import build_optimizer
@@ -294,6 +295,7 @@ def build_game(plan: Plan, context: Context, sensor: Measurement, machine: Machi
         generator=_player(plan, plan.generator, train.generator_optimizer, context, machine),
         gradient_clip=train.gradient_clip,
         accumulate=train.accumulate,
+        watch=FiniteWatch(deferred=machine.device.type == "cuda"),
     )
     if plan.discriminator and plan.objective:
         shown = _shown(plan, context)

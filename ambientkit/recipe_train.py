@@ -171,6 +171,9 @@ class TrainSection(Section):
     """Generator updates a step."""
     batches: Literal["shared", "fresh"] = "shared"
     """`shared`: one batch a step for all its updates; `fresh`: one for each. theta' is always fresh."""
+    share_forward: bool = False
+    """One forward pass of the generator a step serves both updates, which then have theta' and latent in
+    common. Saves about a quarter of the arithmetic; needs one update of each player, and shared batches."""
     generator_optimizer: Optimizer = Adam()
     """The generator's optimiser."""
     discriminator_optimizer: Optimizer = Adam()
@@ -192,6 +195,16 @@ class TrainSection(Section):
     def _one_length(self) -> TrainSection:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give either 'epochs' or 'steps'")
+        return self
+
+    @model_validator(mode="after")
+    def _one_forward(self) -> TrainSection:
+        alone = self.discriminator_updates == self.generator_updates == self.accumulate == 1
+        if self.share_forward and not (alone and self.batches == "shared"):
+            raise ValueError(
+                "'share_forward' needs discriminator_updates: 1, generator_updates: 1, accumulate: 1 and "
+                "batches: shared"
+            )
         return self
 
     @model_validator(mode="after")

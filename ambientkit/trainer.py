@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -29,10 +29,11 @@ from ambientkit.round_trip import Draws, hide_more
 from ambientkit.run_folder import update_run
 from ambientkit.schedule import Pace
 from ambientkit.streams import global_stream
-from ambientkit.updates import Game, discriminator_update, generator_update
+from ambientkit.updates import Game, discriminator_update, generator_update, shared_update
 
 log = logging.getLogger("ambientkit")
 REESTIMATION_BATCHES = 32
+SETTLED_EVERY = 50  # steps after which a GPU is asked whether all was finite
 
 
 class _Report:
@@ -113,24 +114,45 @@ class Trainer:
             self.average.update(self.game.generator.network, self.step, decay)
         self.hooks.hook.on_step_end(run=self.info, report=_Report(self, terms))
         last = self.step == self.info.total_steps
+        if last or self._due(SETTLED_EVERY):
+            self.game.watch.settle()
         self._evaluate({name: m for name, m in self.metrics.items() if last or self._due(self._every(name))})
         if last or self._due(self.plan.recipe.train.checkpoints.every):
             self.checkpoint()
 
     def train_step(self) -> Terms:
         """One step: the discriminator's updates, then the generator's, each with fresh draws."""
-        train, seed = self.plan.recipe.train, self.plan.recipe.seed
+        train = self.plan.recipe.train
         terms: Terms = {}
         players = ["discriminator"] * train.discriminator_updates + ["generator"] * train.generator_updates
         self._set_rates()
+        if train.share_forward and all(self._trains(player) for player in players):
+            return self._shared_step()
         for number, player in enumerate(players):
             if not self._trains(player):
                 continue
             counter = self.step if train.batches == "shared" else self.step * len(players) + number
-            draws = replace(self.dice(self.step, player, number), reference=self._reference(counter))
-            with global_stream(seed, "network", self.step, player, number, device=self.game.machine.device):
+            draws = self._draws(player, number, counter)
+            with self._network_stream(player, number):
                 terms |= self._update(player, number, self._batch(counter), draws)
         return terms
+
+    def _shared_step(self) -> Terms:
+        """Both updates on one round trip of the generator."""
+        draws = self._draws("generator", 1, self.step)
+        with self._network_stream("generator", 1):
+            both = shared_update(
+                self.game, self._batch(self.step), draws, self._penalty(0), self.pace.plays(self.step)
+            )
+        return both[0] | both[1]
+
+    def _draws(self, player: str, number: int, counter: int) -> Draws:
+        return replace(self.dice(self.step, player, number), reference=self._reference(counter))
+
+    def _network_stream(self, player: str, number: int) -> AbstractContextManager[None]:
+        """What networks themselves draw (dropout, latents of their own) comes from a stream too."""
+        seed, device = self.plan.recipe.seed, self.game.machine.device
+        return global_stream(seed, "network", self.step, player, number, device=device)
 
     def _trains(self, player: str) -> bool:
         there = player == "generator" or self.game.discriminator is not None
@@ -139,9 +161,10 @@ class Trainer:
     def _update(self, player: str, number: int, real: Measured, draws: Draws) -> Terms:
         if player == "generator":
             return generator_update(self.game, real, draws, self.pace.plays(self.step))
-        assert self.game.objective is not None
-        penalty = self.pace.penalty(self.step, number, getattr(self.game.objective, "penalty_every", 1))
-        return discriminator_update(self.game, real, draws, penalty)
+        return discriminator_update(self.game, real, draws, self._penalty(number))
+
+    def _penalty(self, number: int) -> float:
+        return self.pace.penalty(self.step, number, getattr(self.game.objective, "penalty_every", 1))
 
     def _set_rates(self) -> None:
         train = self.plan.recipe.train
@@ -251,6 +274,7 @@ class Trainer:
         """Write a checkpoint of this step, unless that is done."""
         if self._kept == self.step:
             return checkpoints.folder_of(self.folder, self.step)
+        self.game.watch.settle()
         networks = self._networks()
         if self._needs_reestimation():
             networks["inference"] = self.inference()

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ambientkit.errors import NonFiniteError
+from ambientkit.finite import FiniteWatch
 from ambientkit.interfaces import Fidelity, Judged, Measured, Objective, RoundTrip, Terms, Theta, View
 from ambientkit.machine import Machine, critic_of, features_of
 from ambientkit.round_trip import Draws, Method, composited, round_trip, views
@@ -40,35 +40,60 @@ class Game:
     gradient_clip: float | None = None
     accumulate: int = 1
     offers_features: bool = False  # whether the discriminator does
+    watch: FiniteWatch = field(default_factory=FiniteWatch)
 
     def trip(self, real: Measured, draws: Draws) -> RoundTrip:
         """The round trip of a batch with the current generator."""
         return round_trip(self.method, partial(self.machine.run, self.generator.network), real, draws)
 
 
-def discriminator_update(game: Game, real: Measured, draws: Draws, penalty: float = 1.0) -> Terms:
+def discriminator_update(
+    game: Game, real: Measured, draws: Draws, penalty: float = 1.0, trip: RoundTrip | None = None
+) -> Terms:
     """One step of the discriminator on y against y^; the generator only makes the fakes.
 
-    `penalty` is the factor of the objective's gradient penalties; 0: they are not taken.
+    `penalty` is the factor of the objective's gradient penalties; 0: they are not taken. `trip` is the
+    batch's round trip, where it was made already.
     """
     if game.discriminator is None or game.objective is None:
         return {}
-    make_terms = partial(_discriminator_terms, penalty=penalty)
+    make_terms = partial(_discriminator_terms, penalty=penalty, trip=trip)
     terms = _descend(game, game.discriminator, real, draws, make_terms)
     with torch.no_grad():
         game.objective.after_discriminator_step(game.discriminator.network)
     return terms
 
 
-def generator_update(game: Game, real: Measured, draws: Draws, plays: bool = True) -> Terms:
+def generator_update(
+    game: Game, real: Measured, draws: Draws, plays: bool = True, trip: RoundTrip | None = None
+) -> Terms:
     """One step of the generator; the discriminator's weights are frozen meanwhile.
 
-    Without `plays` it learns from its fidelities alone.
+    Without `plays` it learns from its fidelities alone. `trip` is the batch's round trip with the
+    generator as it is, where it was made already.
     """
+    make_terms = partial(_generator_terms, plays=plays, trip=trip)
     if game.discriminator is None or not plays:
-        return _descend(game, game.generator, real, draws, partial(_generator_terms, plays=False))
+        return _descend(game, game.generator, real, draws, make_terms)
     with _frozen(game.discriminator.network):
-        return _descend(game, game.generator, real, draws, _generator_terms)
+        return _descend(game, game.generator, real, draws, make_terms)
+
+
+def shared_update(
+    game: Game, real: Measured, draws: Draws, penalty: float = 1.0, plays: bool = True
+) -> tuple[Terms, Terms]:
+    """Both updates on one round trip: the generator's weights are the same in both, so its pass can be."""
+    trip = game.trip(real, draws)
+    return (
+        discriminator_update(game, real, draws, penalty, detached(trip)),
+        generator_update(game, real, draws, plays, trip),
+    )
+
+
+def detached(trip: RoundTrip) -> RoundTrip:
+    """The same values, with no gradient to the generator."""
+    made, completed, y_fake = (each.detach() for each in (trip.made, trip.completed, trip.y_fake))
+    return replace(trip, made=made, completed=completed, y_fake=y_fake)
 
 
 @contextmanager
@@ -84,10 +109,12 @@ def _frozen(network: nn.Module) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
-def _discriminator_terms(game: Game, real: Measured, draws: Draws, penalty: float) -> Terms:
+def _discriminator_terms(
+    game: Game, real: Measured, draws: Draws, penalty: float, trip: RoundTrip | None
+) -> Terms:
     assert game.discriminator and game.objective
     with torch.no_grad():
-        trip = game.trip(real, draws)
+        trip = trip or game.trip(real, draws)
     sides = views(real, trip, draws)
     critic = critic_of(game.machine, game.discriminator.network)
     terms = game.objective.discriminator_terms(critic, *sides)
@@ -97,8 +124,8 @@ def _discriminator_terms(game: Game, real: Measured, draws: Draws, penalty: floa
     return {f"discriminator/{name}": value for name, value in terms.items()}
 
 
-def _generator_terms(game: Game, real: Measured, draws: Draws, plays: bool = True) -> Terms:
-    trip = game.trip(real, draws)
+def _generator_terms(game: Game, real: Measured, draws: Draws, plays: bool, trip: RoundTrip | None) -> Terms:
+    trip = trip or game.trip(real, draws)
     sides = views(real, trip, draws)
     terms = _adversarial_terms(game, *sides) if plays else {}
     trip = replace(trip, judged=_judged(game, *sides), latent_other=draws.latent_other)
@@ -141,11 +168,12 @@ def _descend(
     totals: Terms = {}
     for part, part_draws in zip(_parts(real, game), _parts(draws, game), strict=True):
         terms = make_terms(game, part, part_draws)
-        _require_finite(terms)
+        for name, value in terms.items():
+            game.watch.look(f"the term {name!r}", value)
         (torch.stack(list(terms.values())).sum() / game.accumulate).backward()  # type: ignore[no-untyped-call]
         for name, value in terms.items():
             totals[name] = totals.get(name, torch.zeros_like(value)) + value.detach() / game.accumulate
-    _clip(player.network, game.gradient_clip)
+    _clip(player.network, game.gradient_clip, game.watch)
     player.optimizer.step()
     player.optimizer.zero_grad(set_to_none=True)
     return totals
@@ -170,16 +198,9 @@ def _cut(value: Tensor | Theta | None, index: int, parts: int) -> Any:
     return value.chunk(parts)[index]
 
 
-def _require_finite(terms: Terms) -> None:
-    for name, value in terms.items():
-        if not torch.isfinite(value):
-            raise NonFiniteError(f"the term {name!r} became {value.item()}")
-
-
-def _clip(network: nn.Module, limit: float | None) -> None:
+def _clip(network: nn.Module, limit: float | None, watch: FiniteWatch) -> None:
     gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
-    if not torch.isfinite(norm):
-        raise NonFiniteError(f"the gradient of {type(network).__name__} became {norm.item()}")
+    watch.look(f"the gradient of {type(network).__name__}", norm)
     if limit is not None:
         torch.nn.utils.clip_grads_with_norm_(network.parameters(), limit, norm)

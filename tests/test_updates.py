@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from ambientkit.errors import NonFiniteError
-from ambientkit.updates import _parts, discriminator_update, generator_update
+from ambientkit.finite import FiniteWatch
+from ambientkit.updates import _parts, detached, discriminator_update, generator_update, shared_update
 
 SGD = {
     "generator_optimizer": {"kind": "sgd", "lr": 1.0},
@@ -120,3 +121,59 @@ def test_weights_are_clipped_after_the_discriminators_step(ready, tiny):
     trainer = ready(recipe).trainer
     trainer.train_step()
     assert trainer.game.discriminator.network.layer.weight.abs().max() <= 0.01
+
+
+def test_a_shared_pass_gives_the_terms_of_two(ready):
+    """The same draws in both updates: what is shared is the generator's pass, and nothing else."""
+    alone, both = ready(game_of()).trainer, ready(game_of()).trainer
+    real, draws = alone._batch(0), alone.dice(0, "generator", 1)
+    wanted = (discriminator_update(alone.game, real, draws), generator_update(alone.game, real, draws))
+    found = shared_update(both.game, real, draws)
+    for one, other in zip(found, wanted, strict=True):
+        assert one.keys() == other.keys()
+        for name, value in one.items():
+            torch.testing.assert_close(value, other[name], rtol=1e-5, atol=1e-7)
+    for player in ("generator", "discriminator"):
+        mine, theirs = (fakes.weights(getattr(game, player).network) for game in (alone.game, both.game))
+        for name, value in mine.items():
+            torch.testing.assert_close(value, theirs[name], rtol=1e-5, atol=1e-7)
+
+
+def test_a_shared_step_runs_the_generator_once(ready):
+    for share, passes in ((False, 2), (True, 1)):
+        trainer = ready(game_of(train={"share_forward": share})).trainer
+        calls = []
+        trainer.game.generator.network.register_forward_hook(lambda *_, calls=calls: calls.append(1))
+        terms = trainer.train_step()
+        assert len(calls) == passes
+        assert {name.split("/")[0] for name in terms} == {"generator", "discriminator"}
+
+
+def test_a_detached_trip_teaches_the_generator_nothing(ready):
+    trainer = ready(game_of()).trainer
+    trip = trainer.game.trip(trainer._batch(0), trainer.dice(0, "generator", 1))
+    assert trip.y_fake.requires_grad
+    bare = detached(trip)
+    assert not any(each.requires_grad for each in (bare.made, bare.completed, bare.y_fake))
+    assert torch.equal(bare.y_fake, trip.y_fake)
+
+
+def test_a_deferred_watch_waits_until_it_is_asked():
+    watch = FiniteWatch(deferred=True)
+    watch.look("the term 'a'", torch.tensor(1.0))
+    watch.look("the term 'b'", torch.tensor(float("nan")))
+    watch.look("the term 'b'", torch.tensor(2.0))
+    with pytest.raises(NonFiniteError, match="'b': no finite number"):
+        watch.settle()
+    watch.settle()  # said once
+    with pytest.raises(NonFiniteError, match="became inf"):
+        FiniteWatch().look("the term 'c'", torch.tensor(float("inf")))
+
+
+def test_a_run_is_not_kept_with_numbers_that_are_not_finite(ready):
+    trainer = ready(game_of()).trainer
+    trainer.game.watch = FiniteWatch(deferred=True)
+    trainer.game.watch.look("the gradient of Net", torch.tensor(float("nan")))
+    with pytest.raises(NonFiniteError, match="the gradient of Net"):
+        trainer.checkpoint()
+    assert not (trainer.folder / "checkpoints").exists()
