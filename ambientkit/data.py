@@ -190,7 +190,7 @@ def rendered(measured: Measured, fill: float | None) -> Measured:
     """Float y whose hidden pixels hold the sensor's fill, exactly as `measure` writes it."""
     y = to_float(measured.y)
     if fill is not None and measured.observed is not None:
-        y = torch.where(measured.observed, y, y.new_tensor(fill))
+        y = torch.where(measured.observed, y, fill)
     return Measured(y, measured.observed, measured.known)
 
 
@@ -236,11 +236,8 @@ class Batches:
         return self._flipped(measured, counter) if self.flip else measured
 
     def _flipped(self, measured: Measured, counter: int) -> Measured:
-        mirror = (
-            torch.rand(self.size, generator=stream(self.seed, f"{self.prefix}flip", counter))
-            .lt(0.5)
-            .view(-1, 1, 1, 1)
-        )
+        chance = torch.rand(self.size, generator=stream(self.seed, f"{self.prefix}flip", counter))
+        mirror = chance.lt(0.5).view(-1, 1, 1, 1).to(measured.y.device, non_blocking=True)
         y = torch.where(mirror, measured.y.flip(-1), measured.y)
         seen = measured.observed
         if seen is not None:

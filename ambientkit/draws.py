@@ -42,17 +42,22 @@ class Dice:
         return draw_latent(self.generator, shape, self.n, self.seed, counters, self.machine)
 
     def _theta(self, name: str, counters: Sequence[int | str]) -> Theta:
-        generator = stream(self.seed, name, *counters)
-        return self.machine.theta(self.method.sensor.sample(self.n, self.method.image_shape, generator))
+        generator = self._stream(name, *counters)
+        return self.method.sensor.sample(self.n, self.method.image_shape, generator)
+
+    def _stream(self, name: str, *counters: int | str) -> torch.Generator:
+        """On the machine itself: nothing is drawn on a CPU and copied."""
+        return stream(self.seed, name, *counters, device=self.machine.device)
 
     def _further(self, name: str, counters: Sequence[int | str]) -> tuple[Theta, Tensor] | tuple[None, None]:
         """Theta of the further measurement, and which pictures get it."""
         if self.method.further is None:
             return None, None
-        generator = stream(self.seed, name, *counters)
+        generator = self._stream(name, *counters)
         theta = self.method.further.sample(self.n, self.method.image_shape, generator)
-        chance = torch.rand(self.n, generator=stream(self.seed, f"{name} chosen", *counters))
-        return self.machine.theta(theta), (chance < self.further_probability).to(self.machine.device)
+        dice = self._stream(f"{name} chosen", *counters)
+        chance = torch.rand(self.n, generator=dice, device=dice.device)
+        return theta, chance < self.further_probability
 
     def _region(self, counters: Sequence[int | str]) -> Tensor | None:
         """Holes for the reals, of the law that the fakes' holes have, and independent of the reals' own."""
@@ -75,4 +80,5 @@ def draw_latent(
     latent_shape = generator.latent_shape(shape)
     if latent_shape is None:
         return None
-    return torch.randn(n, *latent_shape, generator=stream(seed, "latent", *counters)).to(machine.device)
+    dice = stream(seed, "latent", *counters, device=machine.device)
+    return torch.randn(n, *latent_shape, generator=dice, device=machine.device)

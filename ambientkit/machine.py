@@ -39,18 +39,18 @@ class Machine:
         """A batch on this device, channels-last where it is image-shaped."""
         return Measured(
             self.tensor(measured.y),
-            None if measured.observed is None else measured.observed.to(self.device),
+            None if measured.observed is None else measured.observed.to(self.device, non_blocking=True),
             None if measured.known is None else self.theta(measured.known),
         )
 
     def tensor(self, images: Tensor) -> Tensor:
         """Images on this device, channels-last."""
         layout = torch.channels_last if images.dim() == 4 else torch.contiguous_format
-        return images.to(self.device, memory_format=layout)
+        return images.to(self.device, memory_format=layout, non_blocking=True)
 
     def theta(self, theta: Mapping[str, Tensor]) -> Theta:
         """Theta on this device."""
-        return {name: value.to(self.device) for name, value in theta.items()}
+        return {name: value.to(self.device, non_blocking=True) for name, value in theta.items()}
 
     def __str__(self) -> str:
         return f"{self.device}, {'bf16' if self.bf16 else 'fp32'}"

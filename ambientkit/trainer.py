@@ -25,6 +25,7 @@ from ambientkit.errors import Interrupted, NonFiniteError, RunError
 from ambientkit.interfaces import Evaluated, Measured, Metric, RunInfo, Terms
 from ambientkit.optim import AveragedNetwork, batch_norms, reestimate_batch_norm
 from ambientkit.recipe import Plan
+from ambientkit.resident import brought
 from ambientkit.round_trip import Draws, hide_more
 from ambientkit.run_folder import update_run
 from ambientkit.schedule import Pace
@@ -75,6 +76,9 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.pace = Pace(self.plan.recipe.train, self.info.total_steps)
+        device = self.game.machine.device
+        self._brought = brought(self.batches, device)
+        self._clean = brought(self.references, device) if self.references else None
         decay = self.plan.recipe.train.ema_decay
         if decay is not None:
             self.average = AveragedNetwork(self.game.generator.network, decay)
@@ -174,11 +178,11 @@ class Trainer:
 
     def _reference(self, counter: int) -> Tensor | None:
         """Clean pictures of another set for one update, where those are the reals."""
-        return None if self.references is None else self.game.machine.tensor(self.references(counter).y)
+        return None if self._clean is None else self.game.machine.tensor(self._clean(counter).y)
 
     def _batch(self, counter: int) -> Measured:
         if self._sent is None or self._sent[0] != counter:
-            self._sent = (counter, self.game.machine.send(self.batches(counter)))
+            self._sent = (counter, self.game.machine.send(self._brought(counter)))
         return self._sent[1]
 
     def _due(self, every: int | None) -> bool:
