@@ -13,6 +13,7 @@ from ambientkit.interfaces import Shape
 
 from ..judging import NORMS, SLOPE, JudgingNetwork, normalise_spectra
 from ..sizes import halvings
+from ..trimmed import TrimmedConv2d
 
 WEIGHT_STD = (
     0.02  # sec. 4: "initialized from a zero-centered Normal distribution with standard deviation 0.02"
@@ -55,7 +56,7 @@ class DcganDiscriminator(JudgingNetwork):
 def halving_layers(channels_in: int, widths: Sequence[int], norm: str) -> Iterator[nn.Module]:
     """5x5 convolutions of stride 2 with leaky ReLUs, and a norm after each but the first."""
     for layer, channels in enumerate(widths):
-        yield nn.Conv2d(channels_in, channels, 5, stride=2, padding=2)
+        yield TrimmedConv2d(channels_in, channels, 5, stride=2, padding=2)
         if layer:  # sec. 3: no norm at the discriminator's input
             yield NORMS[norm](channels)
         yield nn.LeakyReLU(SLOPE, inplace=True)

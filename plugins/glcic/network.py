@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from ..completing import NORMS, CompletionNetwork, Convolution, initialised
+from ..trimmed import TrimmedConv2d
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Layer:
         if self.up:
             return nn.ConvTranspose2d(channels_in, channels_out, self.kernel, self.stride, padding=1)
         padding = self.dilation * (self.kernel // 2)
-        return nn.Conv2d(channels_in, channels_out, self.kernel, self.stride, padding, self.dilation)
+        return TrimmedConv2d(channels_in, channels_out, self.kernel, self.stride, padding, self.dilation)
 
 
 def hidden_layers(dilations: Sequence[int]) -> list[Layer]:
