@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ambientkit.completion import TrainedRun as TrainedRun
     from ambientkit.engine import Engine as Engine
     from ambientkit.errors import AmbientkitError as AmbientkitError
+    from ambientkit.group import shared_count as shared_count
     from ambientkit.hookspecs import hookimpl as hookimpl
     from ambientkit.interfaces import Context as Context
     from ambientkit.interfaces import Dataset as Dataset
@@ -53,6 +54,7 @@ _HOMES = {
     "TrainedRun": "completion",
     "View": "interfaces",
     "hookimpl": "hookspecs",
+    "shared_count": "group",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - one list, not two

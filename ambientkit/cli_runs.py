@@ -27,6 +27,7 @@ from ambientkit.cli_shell import (
 )
 from ambientkit.engine import Engine, RunResult
 from ambientkit.errors import InputError, RunFolderError
+from ambientkit.processes import own_rank
 from ambientkit.recipe import Plan
 from ambientkit.run_folder import RunSummary, list_runs, read_run, summarise
 
@@ -69,7 +70,8 @@ def run(
     """
     plan = engine.load(recipe, *overrides)
     for warning in plan.warnings:
-        shell.note(str(warning))
+        if not own_rank():
+            shell.note(str(warning))
     if dry_run:
         _preview(shell, plan, out, device, precision, as_json)
         return
@@ -128,6 +130,8 @@ def resume(
 
 
 def _report(shell: Shell, done: RunResult, as_json: bool) -> None:
+    if own_rank():
+        return  # the first process speaks for all
     if as_json:
         print_json(asdict(done))
         return

@@ -8,13 +8,13 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ambientkit import recipe_file, run_folder
+from ambientkit import processes, recipe_file, run_folder
 from ambientkit.errors import (
     AmbientkitError,
     InputError,
@@ -137,10 +137,13 @@ class Engine:
 
         Raises InputError when it cannot begin, RunError when it fails, Interrupted on a signal.
         """
-        from ambientkit.machine import choose
-
         plan = self.load(recipe, *overrides)
-        machine = choose(device, precision)
+        begun = run_folder.of_job(Path(out) / plan.recipe.name, processes.restarted())
+        if begun is not None:  # torchrun started all processes anew after one of them failed
+            return self.resume(
+                begun, device=device, precision=precision, callbacks=callbacks, progress=progress
+            )
+        machine = _met(device, precision)
         trainer = self._trainer(plan, machine, None, callbacks, progress, Path(out))
         return self._finish(trainer, machine)
 
@@ -159,7 +162,6 @@ class Engine:
         Raises RunFolderError when recipe, plugins or weights differ from what the run was made with.
         """
         from ambientkit import checkpoints
-        from ambientkit.machine import choose
         from ambientkit.resumption import require_same_plugins, require_same_recipe
 
         run = Path(folder)
@@ -170,7 +172,7 @@ class Engine:
         require_same_recipe(checkpoints.read_meta(path), plan)
         if precision == "auto":
             precision = record["precision"]
-        machine = choose(device, precision)
+        machine = _met(device, precision)
         trainer = self._trainer(plan, machine, run, callbacks, progress, run)
         trainer.restore(path)
         return self._finish(trainer, machine)
@@ -239,22 +241,25 @@ class Engine:
         out: Path,
     ) -> Trainer:
         from ambientkit.assembly import cache_folder
-        from ambientkit.preparation import prepare
+        from ambientkit.preparation import prepare_together
         from ambientkit.resumption import require_same_data
 
         cache = Path(self._cache_dir) if self._cache_dir else cache_folder()
-        prepared = prepare(plan, machine, cache, progress)
-        new = folder is None
-        if folder is None:
+        group, new = machine.group, folder is None
+        prepared = prepare_together(plan, machine, cache, progress)
+        if folder is None and group.leads:
             folder = run_folder.create(out, plan.recipe.name, plan.recipe.seed)
             run_folder.write_recipe(folder, plan.text, plan.resolved())
             run_folder.write_json(folder / "run.json", self._record(plan, machine, prepared.facts))
-        else:
+        elif folder is not None:
             require_same_data(run_folder.read_run(folder), prepared.facts)
+        folder = group.told(folder)
         try:
-            return prepared.trainer(folder, lambda built: lifecycle([*callbacks, *built]), warm=new)
+            return prepared.trainer(
+                folder, lambda built: lifecycle([*callbacks, *built] if group.leads else []), warm=new
+            )
         except BaseException:
-            if new:  # nothing was run, so nothing is left that looks like a run
+            if new and group.leads:  # nothing was run, so nothing is left that looks like a run
                 shutil.rmtree(folder)
             raise
 
@@ -267,6 +272,8 @@ class Engine:
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "device": str(machine.device),
             "precision": "bf16" if machine.bf16 else "fp32",
+            "processes": machine.group.size,
+            "job": processes.job(),
             "versions": {
                 "python": platform.python_version(),
                 **{name: version(name) for name in ("ambientkit", "torch", "torchvision", "numpy")},
@@ -281,6 +288,10 @@ class Engine:
     def _finish(self, trainer: Trainer, machine: Machine) -> RunResult:
         begun = time.monotonic()
         folder = trainer.folder
+        if not machine.group.leads:
+            trainer.train()
+            machine.group.close()
+            return RunResult(folder, trainer.step, time.monotonic() - begun, {}, {}, trainer.info.labels)
         with _logged(folder), _status(trainer):
             log.info(
                 "%s on %s, from step %d of %d",
@@ -290,6 +301,7 @@ class Engine:
                 trainer.info.total_steps,
             )
             trainer.train()
+            machine.group.close()
             rows = trainer.yardsticks()
         seconds = time.monotonic() - begun
         run_folder.update_run(
@@ -300,6 +312,15 @@ class Engine:
             figures={"final": trainer.figures, **rows},
         )
         return RunResult(folder, trainer.step, seconds, trainer.figures, rows, trainer.info.labels)
+
+
+def _met(device: str, precision: str) -> Machine:
+    """The machine of this process, in touch with the other processes of the run."""
+    from ambientkit.group import join
+    from ambientkit.machine import choose
+
+    machine = choose(device, precision)
+    return replace(machine, group=join(machine.device))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Where a run computes: device, autocast precision and memory format."""
+"""Where a run computes: device, autocast precision, memory format, and with which other processes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,25 @@ import torch
 from torch import Tensor, nn
 
 from ambientkit.errors import InputError
+from ambientkit.group import Group
 from ambientkit.interfaces import Measured, Theta, View
+from ambientkit.processes import expected, local_rank
 
 Precision = Literal["auto", "fp32", "bf16"]
 Module = TypeVar("Module", bound=nn.Module)
+ALONE = Group()
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A device and the precision of networks on it; losses and optimiser state stay float32."""
+    """A device, the precision of networks on it, and the other processes of a run, if there are any.
+
+    Losses and optimiser state stay float32.
+    """
 
     device: torch.device
     bf16: bool
+    group: Group = ALONE
 
     def place(self, network: Module) -> Module:
         """Move a network here, its convolutions' weights laid out channels-last."""
@@ -53,7 +60,8 @@ class Machine:
         return {name: value.to(self.device, non_blocking=True) for name, value in theta.items()}
 
     def __str__(self) -> str:
-        return f"{self.device}, {'bf16' if self.bf16 else 'fp32'}"
+        others = f", {self.group.size} processes" if self.group.size > 1 else ""
+        return f"{self.device}, {'bf16' if self.bf16 else 'fp32'}{others}"
 
 
 def choose(device: str = "auto", precision: str = "auto") -> Machine:
@@ -62,6 +70,8 @@ def choose(device: str = "auto", precision: str = "auto") -> Machine:
     Raises InputError for a device or precision that ambientkit cannot use or that is not there.
     """
     name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if name == "cuda" and expected() > 1:
+        name = f"cuda:{local_rank()}"  # each process has a GPU of its own
     kind = name.partition(":")[0]
     if kind not in ("cpu", "cuda"):
         raise InputError(f"device {device!r} is not supported; use cpu, cuda or auto")

@@ -137,6 +137,21 @@ def prepare(plan: Plan, machine: Machine, cache: Path, progress: Progress | None
     return Prepared(plan, data, game, order)
 
 
+def prepare_together(plan: Plan, machine: Machine, cache: Path, progress: Progress | None = None) -> Prepared:
+    """`prepare` in every process of a group: the first one measures the data, the others find that done.
+
+    All begin with the first one's weights. Raises InputError where batches cannot be shared out.
+    """
+    group, train = machine.group, plan.recipe.train
+    group.divide(train.batch_size, train.accumulate)
+    prepared = prepare(plan, machine, cache, progress) if group.leads else None
+    group.told(None)
+    prepared = prepared or prepare(plan, machine, cache)
+    players = (prepared.game.generator, prepared.game.discriminator)
+    group.same([player.network for player in players if player])
+    return prepared
+
+
 def _require_fitting(plan: Plan, context: Context) -> None:
     """What components say of the size that the data turned out to have (`data.image_size` may be null)."""
     faults = [

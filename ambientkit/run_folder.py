@@ -131,6 +131,20 @@ def summarise(folder: Path) -> RunSummary:
     )
 
 
+def of_job(parent: Path, job: str | None) -> Path | None:
+    """The last run below `parent` that processes of this job began and did not finish."""
+    if job is None:
+        return None
+    for path in sorted(parent.glob("*/run.json"), reverse=True):
+        try:
+            record = read_run(path.parent)
+        except RunFolderError:
+            continue
+        if record.get("job") == job and record["status"] != "finished":
+            return path.parent
+    return None
+
+
 def list_runs(root: Path) -> list[RunSummary]:
     """All runs below `root`, by folder; what is no run is passed over."""
     found = []

@@ -80,7 +80,7 @@ class Trainer:
         self._brought = brought(self.batches, device)
         self._clean = brought(self.references, device) if self.references else None
         decay = self.plan.recipe.train.ema_decay
-        if decay is not None:
+        if decay is not None and self.game.machine.group.leads:
             self.average = AveragedNetwork(self.game.generator.network, decay)
         self.dice = Dice(
             method=self.game.method,
@@ -95,20 +95,23 @@ class Trainer:
 
     def train(self) -> None:
         """Run to the end; raises Interrupted or RunError after a checkpoint was kept."""
-        outcome = "failed"
+        outcome, signalled, group = "failed", 0, self.game.machine.group
         try:
             self.hooks.hook.on_run_start(run=self.info)
             with _signals() as asked:
                 if self.step == 0:
                     self._evaluate(self.metrics)
-                while self.step < self.info.total_steps and not asked:
+                while not (signalled := group.any(max(asked, default=0))) and not self._over():
                     self._advance()
-            outcome = "interrupted" if asked else "finished"
-            self._stop(asked)
+            outcome = "interrupted" if signalled else "finished"
+            self._stop(signalled)
         except NonFiniteError as error:
             raise self._diverged(error) from error
         finally:
             self.hooks.hook.on_run_end(run=self.info, step=self.step, outcome=outcome)
+
+    def _over(self) -> bool:
+        return self.step >= self.info.total_steps
 
     def _advance(self) -> None:
         terms = self.train_step()
@@ -151,12 +154,14 @@ class Trainer:
         return both[0] | both[1]
 
     def _draws(self, player: str, number: int, counter: int) -> Draws:
-        return replace(self.dice(self.step, player, number), reference=self._reference(counter))
+        draws = replace(self.dice(self.step, player, number), reference=self._reference(counter))
+        return self.game.machine.group.share(draws)
 
     def _network_stream(self, player: str, number: int) -> AbstractContextManager[None]:
-        """What networks themselves draw (dropout, latents of their own) comes from a stream too."""
-        seed, device = self.plan.recipe.seed, self.game.machine.device
-        return global_stream(seed, "network", self.step, player, number, device=device)
+        """What networks themselves draw (dropout) comes from a stream too, each process's own."""
+        seed, machine = self.plan.recipe.seed, self.game.machine
+        own = () if machine.group.leads else (machine.group.rank,)
+        return global_stream(seed, "network", self.step, player, number, *own, device=machine.device)
 
     def _trains(self, player: str) -> bool:
         there = player == "generator" or self.game.discriminator is not None
@@ -182,7 +187,8 @@ class Trainer:
 
     def _batch(self, counter: int) -> Measured:
         if self._sent is None or self._sent[0] != counter:
-            self._sent = (counter, self.game.machine.send(self._brought(counter)))
+            machine = self.game.machine
+            self._sent = (counter, machine.send(machine.group.share(self._brought(counter))))
         return self._sent[1]
 
     def _due(self, every: int | None) -> bool:
@@ -196,7 +202,7 @@ class Trainer:
     # Evaluation ----------------------------------------------------------------------------------
 
     def _evaluate(self, metrics: Mapping[str, Metric]) -> None:
-        if not metrics or self.held_out is None:
+        if not metrics or self.held_out is None or not self.game.machine.group.leads:
             return
         summaries = evaluation.figures(metrics, self._completions())
         self.figures = {**self.figures, **evaluation.flat(summaries)}
@@ -276,7 +282,7 @@ class Trainer:
 
     def checkpoint(self) -> Path:
         """Write a checkpoint of this step, unless that is done."""
-        if self._kept == self.step:
+        if self._kept == self.step or not self.game.machine.group.leads:
             return checkpoints.folder_of(self.folder, self.step)
         self.game.watch.settle()
         networks = self._networks()
@@ -331,12 +337,12 @@ class Trainer:
 
     # Endings -------------------------------------------------------------------------------------
 
-    def _stop(self, asked: list[int]) -> None:
-        if asked:
+    def _stop(self, signalled: int) -> None:
+        if signalled:
             path = self.checkpoint()
             raise Interrupted(
                 f"stopped at step {self.step}; kept {path}; go on with: ambientkit resume {self.folder}",
-                asked[0],
+                signalled,
             )
 
     def _diverged(self, error: NonFiniteError) -> RunError:
@@ -350,14 +356,17 @@ class Trainer:
         )
 
 
+_USR1 = getattr(signal, "SIGUSR1", None)  # what batch systems send before the time is up; not on Windows
+
+
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM instead of dying; a second one ends the process at once."""
+    """Collect SIGINT, SIGTERM and SIGUSR1 instead of dying; a second one ends the process at once."""
     asked: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield asked  # signals reach the main thread only, and are its owner's business
         return
-    handled = (signal.SIGINT, signal.SIGTERM)
+    handled = tuple(number for number in (signal.SIGINT, signal.SIGTERM, _USR1) if number is not None)
     before: dict[int, Callable[..., Any] | int | None] = {
         number: signal.getsignal(number) for number in handled
     }

@@ -6,17 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from ambientkit.finite import FiniteWatch
-from ambientkit.interfaces import Fidelity, Judged, Measured, Objective, RoundTrip, Terms, Theta, View
+from ambientkit.group import part_of
+from ambientkit.interfaces import Fidelity, Judged, Measured, Objective, RoundTrip, Terms, View
 from ambientkit.machine import Machine, critic_of, features_of
 from ambientkit.round_trip import Draws, Method, composited, round_trip, views
-
-Carrier = TypeVar("Carrier", Measured, Draws)
 
 
 @dataclass
@@ -166,41 +164,24 @@ def _descend(
     """Gradients of the summed terms, over `accumulate` parts of the batch, then one optimiser step."""
     player.optimizer.zero_grad(set_to_none=True)
     totals: Terms = {}
-    for part, part_draws in zip(_parts(real, game), _parts(draws, game), strict=True):
+    for index in range(game.accumulate):
+        part, part_draws = part_of(real, index, game.accumulate), part_of(draws, index, game.accumulate)
         terms = make_terms(game, part, part_draws)
-        for name, value in terms.items():
-            game.watch.look(f"the term {name!r}", value)
         (torch.stack(list(terms.values())).sum() / game.accumulate).backward()  # type: ignore[no-untyped-call]
         for name, value in terms.items():
             totals[name] = totals.get(name, torch.zeros_like(value)) + value.detach() / game.accumulate
-    _clip(player.network, game.gradient_clip, game.watch)
+    gradients = [weight.grad for weight in player.network.parameters() if weight.grad is not None]
+    totals = game.machine.group.average(gradients, totals)
+    for name, value in totals.items():
+        game.watch.look(f"the term {name!r}", value)
+    _clip(player.network, gradients, game)
     player.optimizer.step()
     player.optimizer.zero_grad(set_to_none=True)
     return totals
 
 
-def _parts(whole: Carrier, game: Game) -> Iterator[Carrier]:
-    """The batch in `accumulate` equal parts, along the first axis of everything in it."""
-    if game.accumulate == 1:
-        yield whole
-        return
-    fields = {name: getattr(whole, name) for name in whole.__dataclass_fields__}
-    for index in range(game.accumulate):
-        cut = partial(_cut, index=index, parts=game.accumulate)
-        yield type(whole)(**{name: cut(value) for name, value in fields.items()})
-
-
-def _cut(value: Tensor | Theta | None, index: int, parts: int) -> Any:
-    if value is None:
-        return None
-    if isinstance(value, dict):
-        return {name: _cut(item, index, parts) for name, item in value.items()}
-    return value.chunk(parts)[index]
-
-
-def _clip(network: nn.Module, limit: float | None, watch: FiniteWatch) -> None:
-    gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+def _clip(network: nn.Module, gradients: list[Tensor], game: Game) -> None:
     norm = torch.nn.utils.get_total_norm(gradients)
-    watch.look(f"the gradient of {type(network).__name__}", norm)
-    if limit is not None:
-        torch.nn.utils.clip_grads_with_norm_(network.parameters(), limit, norm)
+    game.watch.look(f"the gradient of {type(network).__name__}", norm)
+    if game.gradient_clip is not None:
+        torch.nn.utils.clip_grads_with_norm_(network.parameters(), game.gradient_clip, norm)

@@ -10,7 +10,8 @@ import torch
 
 from ambientkit.errors import NonFiniteError
 from ambientkit.finite import FiniteWatch
-from ambientkit.updates import _parts, detached, discriminator_update, generator_update, shared_update
+from ambientkit.group import part_of
+from ambientkit.updates import detached, discriminator_update, generator_update, shared_update
 
 SGD = {
     "generator_optimizer": {"kind": "sgd", "lr": 1.0},
@@ -50,8 +51,7 @@ def test_accumulated_parts_give_the_step_of_the_whole_batch(ready):
 def test_parts_hold_the_whole_batch_in_order(ready):
     trainer = ready(game_of(train={"accumulate": 2})).trainer
     for whole in (trainer._batch(0), trainer.dice(0, "generator", 0)):
-        parts = list(_parts(whole, trainer.game))
-        assert len(parts) == 2
+        parts = [part_of(whole, index, 2) for index in range(2)]
         for part in fields(whole):
             value = getattr(whole, part.name)
             if isinstance(value, torch.Tensor):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ambientkit import Fidelity, Measured, RoundTrip
+from ambientkit import Fidelity, Measured, RoundTrip, shared_count
 from ambientkit.errors import PluginError
 from ambientkit.interfaces import Restore, Terms, Theta
 
@@ -59,4 +59,4 @@ def _coarser(
 
 def _score(a: Tensor, b: Tensor, y: Tensor, weight: Tensor) -> Tensor:
     score = ((a - y).abs() + (b - y).abs() - (a - b).abs()) / 2
-    return (weight * score).sum() / weight.sum().clamp(min=torch.finfo(weight.dtype).tiny)
+    return (weight * score).sum() / shared_count(weight.sum(), least=torch.finfo(weight.dtype).tiny)

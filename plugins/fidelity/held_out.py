@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ambientkit import Fidelity, RoundTrip
+from ambientkit import Fidelity, RoundTrip, shared_count
 from ambientkit.errors import PluginError
 from ambientkit.interfaces import Restore, Terms, Theta
 
@@ -43,7 +43,7 @@ class HeldOut(Fidelity):
         # Selected before and after the cost: nothing outside T, be it NaN, has a value or a gradient.
         difference = torch.where(target, made - y, 0.0)
         costs = torch.where(target, self.cost(difference), 0.0)
-        return {"held_out": costs.sum() / target.sum().clamp(min=1)}
+        return {"held_out": costs.sum() / shared_count(target.sum())}
 
 
 def held_out_places(trip: RoundTrip, name: str) -> Tensor:

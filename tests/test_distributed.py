@@ -1,0 +1,191 @@
+"""Several processes of one run: they see what one would see, and none is left hanging."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from ambientkit import run_folder, shared_count
+from ambientkit.errors import InputError, RunError
+from ambientkit.group import Group, _peers, part_of
+from ambientkit.interfaces import Measured
+
+RECIPE = """
+recipe: 1
+name: tiny
+data: {source: {kind: toy_faces, count: 24}, image_size: [16, 16], holdout: 4}
+measurement: {kind: block_patch, size: 6}
+further: {measurement: {kind: block_patch, size: 6}, probability: 0.7}
+generator: {kind: resunet, width: 2, depth: 2}
+discriminator: {kind: dcgan, width: 2, spectral_norm: true}
+objective: {kind: hinge, r1: 0.1}
+fidelity: [{kind: held_out, weight: 3}]
+train: {steps: 6, batch_size: 8, checkpoints: {every: 3}}
+metrics: [{kind: hidden_psnr}]
+callbacks: [{kind: jsonl, every: 1}]
+"""
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return {**os.environ, "AMBIENTKIT_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+
+
+def command(out: str, *torchrun: str, verb: tuple[str, ...] = ("run", "tiny.yaml")) -> list[str]:
+    several = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        *torchrun,
+    ]
+    start = several if out != "one" else [sys.executable]
+    where = ("--out", out) if verb[0] == "run" else ()
+    return [*start, "-m", "ambientkit", "-q", *verb, "--precision", "fp32", *where]
+
+
+def run_it(folder: Path, out: str, *torchrun: str, **how) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(out, *torchrun, **how),
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def terms(folder: Path, out: str) -> list[dict[str, float]]:
+    lines = (folder / out / "tiny/0001-seed0/metrics.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    return [{key: value for key, value in row.items() if "/" in key} for row in rows]
+
+
+def weights(folder: Path, out: str) -> dict[str, torch.Tensor]:
+    last = folder / out / "tiny/0001-seed0/checkpoints/step-0000006"
+    return {
+        f"{name}/{key}": value
+        for name in ("generator", "discriminator", "average")
+        for key, value in load_file(last / f"{name}.safetensors").items()
+    }
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the same recipe was run by one process and by two."""
+    folder = tmp_path_factory.mktemp("distributed")
+    (folder / "tiny.yaml").write_text(RECIPE)
+    for out in ("one", "two"):
+        done = run_it(folder, out)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_two_processes_play_the_game_of_one(folder):
+    one, two = terms(folder, "one"), terms(folder, "two")
+    assert len([row for row in one if row]) == 6
+    for mine, theirs in zip(one, two, strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-4, abs=1e-5)
+    for name, value in weights(folder, "one").items():
+        torch.testing.assert_close(value, weights(folder, "two")[name], rtol=1e-3, atol=1e-4)
+
+
+def test_one_process_writes_for_all(folder):
+    assert [path.name for path in (folder / "two/tiny").iterdir()] == ["0001-seed0"]
+    record = run_folder.read_run(folder / "two/tiny/0001-seed0")
+    assert (record["status"], record["processes"], record["step"]) == ("finished", 2, 6)
+
+
+def killed_at_step_four(folder: Path, out: str, *torchrun: str) -> tuple[int, str]:
+    """The job whose second process dies a sudden death once step 4 is written down."""
+    plain = command(out, *torchrun)
+    process = subprocess.Popen(
+        plain, cwd=folder, env=environment(folder), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    log = folder / out / "tiny/0001-seed0/metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.read_text("utf-8").count("\n") > 4):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.01)
+    os.kill(second_process(process.pid), signal.SIGKILL)
+    _, said = process.communicate(timeout=120)
+    return process.returncode, said
+
+
+def second_process(parent: int) -> int:
+    """The child whose environment says that its rank is 1."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return next(
+        int(child) for child in children if b"RANK=1\0" in Path(f"/proc/{child}/environ").read_bytes()
+    )
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
+def test_a_killed_process_ends_the_job_and_a_restart_ends_with_the_same_bits(folder):
+    code, said = killed_at_step_four(folder, "killed")
+    assert code != 0
+    assert "another process of this run has ended" in said
+    assert "ambientkit/trainer.py" not in said  # no traceback of ours beside torchrun's own
+    resumed = run_it(folder, "killed", verb=("resume", "killed/tiny/0001-seed0"))
+    assert resumed.returncode == 0, resumed.stderr
+    wanted = weights(folder, "two")
+    assert all(torch.equal(value, wanted[name]) for name, value in weights(folder, "killed").items())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
+def test_a_job_that_torchrun_restarts_goes_on_with_its_run(folder):
+    code, said = killed_at_step_four(folder, "elastic", "--max-restarts", "1")
+    assert code == 0, said
+    wanted = weights(folder, "two")
+    assert [path.name for path in (folder / "elastic/tiny").iterdir()] == ["0001-seed0"]
+    assert all(torch.equal(value, wanted[name]) for name, value in weights(folder, "elastic").items())
+
+
+def test_a_batch_that_cannot_be_divided_is_refused():
+    Group(0, 2).divide(8, 2)
+    with pytest.raises(InputError, match="multiple of 6"):
+        Group(0, 3).divide(8, 2)
+
+
+def test_shares_are_the_whole_batch_in_order():
+    whole = Measured(torch.arange(6.0), None, {"angle": torch.arange(6)})
+    shares = [Group(rank, 3).share(whole) for rank in range(3)]
+    assert torch.equal(torch.cat([share.y for share in shares]), whole.y)
+    assert torch.equal(torch.cat([share.known["angle"] for share in shares]), whole.known["angle"])
+    assert all(share.observed is None for share in shares)
+    assert part_of(whole, 0, 1) is whole
+
+
+def test_alone_nothing_is_exchanged():
+    alone, gradient = Group(), torch.ones(2)
+    terms = {"a": torch.tensor(1.0)}
+    assert alone.average([gradient], terms) is terms
+    assert alone.any(7) == 7 and alone.told("this") == "this" and alone.leads
+    assert torch.equal(shared_count(torch.tensor(0)), torch.tensor(1))
+
+
+def test_a_peer_that_is_gone_is_told_as_that():
+    with pytest.raises(RunError, match=r"another process of this run has ended.*reset by peer"), _peers():
+        raise RuntimeError("[gloo] connection reset by peer\nand a long trace")
+
+
+def test_the_run_of_a_job_is_found_until_it_is_finished(tmp_path):
+    for number, status in (("0001-seed0", "failed"), ("0002-seed0", "finished")):
+        (tmp_path / number).mkdir()
+        run_folder.write_json(
+            tmp_path / number / "run.json", {"format": run_folder.FORMAT, "job": "a", "status": status}
+        )
+    assert run_folder.of_job(tmp_path, "a") == tmp_path / "0001-seed0"
+    assert run_folder.of_job(tmp_path, "b") is None and run_folder.of_job(tmp_path, None) is None
