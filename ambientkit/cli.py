@@ -10,6 +10,7 @@ import click
 
 from ambientkit.cli_evaluate import evaluate
 from ambientkit.cli_inspect import inspect
+from ambientkit.cli_machines import bench, export
 from ambientkit.cli_plugins import check_plugin, new_plugin
 from ambientkit.cli_recipes import copy, describe, plugins, schema, show, validate
 from ambientkit.cli_runs import complete, generate, resume, run, runs
@@ -106,7 +107,7 @@ def main(ctx: click.Context, verbose: bool, quiet: bool) -> None:
     ctx.obj = Shell(quiet)
 
 
-for _verb in (run, resume, evaluate, complete, generate, runs, inspect, validate, show, copy):
+for _verb in (run, resume, evaluate, complete, generate, export, runs, inspect, bench, validate, show, copy):
     main.add_command(_verb)
 for _verb in (schema, plugins, describe, new_plugin, check_plugin):
     main.add_command(_verb)

@@ -29,11 +29,13 @@ from ambientkit.recipe import Plan
 from ambientkit.recipe_check import choose as choose_component
 
 if TYPE_CHECKING:
+    from ambientkit.benching import Speed
     from ambientkit.completion import TrainedRun
     from ambientkit.data import Progress
     from ambientkit.evaluating.evaluate import Evaluation
     from ambientkit.evaluating.held_out import Held
     from ambientkit.evaluating.wishes import Wishes
+    from ambientkit.exporting import Exported
     from ambientkit.inspecting.inspection import Inspection
     from ambientkit.machine import Machine
     from ambientkit.trainer import Trainer
@@ -213,6 +215,41 @@ class Engine:
             require_same_pictures(runs[0], other)
         chosen = choose_metrics(runs[0].plan, self.plugins, metrics, runs[0].context)
         return evaluate(runs, chosen, wishes or Wishes(), progress or no_progress)
+
+    def export(self, folder: Path | str, file: Path | str, *, checkpoint: str = "latest") -> Exported:
+        """Write a run's generator to `file`, .pt2 (torch.export) or .onnx, as a program without ambientkit.
+
+        Raises InputError for another ending or missing packages, RunError where it cannot be exported.
+        """
+        from ambientkit.exporting import export
+
+        file = Path(file)
+        if file.suffix not in (".pt2", ".onnx"):
+            raise InputError(f"{file}: end the file's name in .pt2 (torch.export) or .onnx")
+        trained = self.open(folder, checkpoint=checkpoint, device="cpu")
+        return export(trained, file, onnx=file.suffix == ".onnx")
+
+    def bench(
+        self,
+        recipe: str | Path | Mapping[str, Any] | Plan,
+        *overrides: str,
+        steps: int = 20,
+        device: str = "auto",
+        precision: str = "auto",
+        progress: Progress | None = None,
+    ) -> Speed:
+        """How fast a recipe trains on this machine; nothing is kept but the measured data.
+
+        Raises InputError, RecipeError, DataError or PluginError as `run` does.
+        """
+        from ambientkit.assembly import cache_folder
+        from ambientkit.benching import bench
+        from ambientkit.machine import choose
+
+        if steps < 1:
+            raise InputError(f"cannot time {steps} steps; ask for 1 or more")
+        cache = Path(self._cache_dir) if self._cache_dir else cache_folder()
+        return bench(self.load(recipe, *overrides), choose(device, precision), cache, steps, progress)
 
     def _held_out(self, folder: Path, overrides: Sequence[str], checkpoint: str, device: str) -> Held:
         from ambientkit import checkpoints

@@ -102,7 +102,7 @@ class Trainer:
                 if self.step == 0:
                     self._evaluate(self.metrics)
                 while not (signalled := group.any(max(asked, default=0))) and not self._over():
-                    self._advance()
+                    self._step()
             outcome = "interrupted" if signalled else "finished"
             self._stop(signalled)
         except NonFiniteError as error:
@@ -113,12 +113,18 @@ class Trainer:
     def _over(self) -> bool:
         return self.step >= self.info.total_steps
 
-    def _advance(self) -> None:
+    def advance(self) -> Terms:
+        """One step and the average after it."""
         terms = self.train_step()
         self.step += 1
         if self.average:
             decay = self.pace.ema_decay(self.step - 1)
             self.average.update(self.game.generator.network, self.step, decay)
+        return terms
+
+    def _step(self) -> None:
+        """A step, and whatever is due after it."""
+        terms = self.advance()
         self.hooks.hook.on_step_end(run=self.info, report=_Report(self, terms))
         last = self.step == self.info.total_steps
         if last or self._due(SETTLED_EVERY):
