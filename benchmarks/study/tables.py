@@ -1,4 +1,4 @@
-"""The study's tables, as docs/results.md has them, from what run.py and digits.py left.
+"""The study's tables, as docs/results.md has them, from what run.py, deepinv_uair.py and digits.py left.
 
 python benchmarks/study/tables.py study
 """
@@ -47,8 +47,24 @@ def _table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 
+def _figures(run: Path) -> Path | None:
+    """Where a row's figures are: a run's own, or those that another library's row left beside no run."""
+    places = [run / "evaluation" / "evaluation.json", run / "evaluation.json"]
+    return next((place for place in places if place.exists()), None)
+
+
 def _evaluation(run: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run / "evaluation" / "evaluation.json").read_text("utf-8"))
+    place = _figures(run)
+    assert place is not None, run
+    found: dict[str, Any] = json.loads(place.read_text("utf-8"))
+    return found
+
+
+def _record(run: Path) -> dict[str, Any]:
+    """Steps and seconds; where another library trained, they stand with the figures."""
+    if not (run / "run.json").exists():
+        return _evaluation(run)
+    found: dict[str, Any] = json.loads((run / "run.json").read_text("utf-8"))
     return found
 
 
@@ -58,16 +74,16 @@ def _line(figures: dict[str, Any], columns: Sequence[str]) -> list[str]:
 
 def evaluated(out: Path) -> dict[str, Path]:
     """Rows that have figures, by name, with their runs."""
-    found = {folder.name: finished(folder) for folder in sorted(out.iterdir()) if folder.is_dir()}
-    return {
-        name: run for name, run in found.items() if run and (run / "evaluation" / "evaluation.json").exists()
-    }
+    folders = [folder for folder in sorted(out.iterdir()) if folder.is_dir()]
+    found = {folder.name: finished(folder) or folder for folder in folders}
+    return {name: run for name, run in found.items() if _figures(run)}
 
 
 def of_group(out: Path, group: dict[str, Any]) -> str:
     """A group of rows.yaml: its rows in order, each with the baselines that it brought, once."""
     runs = evaluated(out)
-    names = [name for row in group["rows"] for name in sorted(runs) if name.split("_seed")[0] == row["name"]]
+    rows = [*(row["name"] for row in group["rows"]), *group.get("other_libraries", ())]
+    names = [name for row in rows for name in sorted(runs) if name.split("_seed")[0] == row]
     columns = [name for name in FIGURES if any(_has(runs[each], name) for each in names)]
     return _table(["row", "steps", "minutes", *columns], _lines(runs, names, columns))
 
@@ -79,7 +95,7 @@ def _has(run: Path, column: str) -> bool:
 def _lines(runs: dict[str, Path], names: Sequence[str], columns: Sequence[str]) -> Iterator[list[str]]:
     told: set[str] = set()
     for name in names:
-        record = json.loads((runs[name] / "run.json").read_text("utf-8"))
+        record = _record(runs[name])
         for row, figures in _evaluation(runs[name])["rows"].items():
             own = row.split("/")[0] == name
             if own:
