@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ambientkit import checkpoints, evaluation
 from ambientkit.data import Batches, HoldOut
 from ambientkit.draws import Dice
-from ambientkit.errors import Interrupted, NonFiniteError, RunError
+from ambientkit.errors import Interrupted, NonFiniteError, RunError, RunFolderError
 from ambientkit.interfaces import Evaluated, Measured, Metric, RunInfo, Terms
 from ambientkit.optim import AveragedNetwork, batch_norms, reestimate_batch_norm
 from ambientkit.recipe import Plan
@@ -292,6 +292,8 @@ class Trainer:
         self.start, self.figures = state["start"], state["figures"]
         self.info = replace(self.info, first_step=self.step)
         self._inference, self._kept = None, self.step
+        if self.best.get("step") == self.step:  # a kill may have come before the pointer
+            checkpoints.point(self.folder, "best", self.step)
 
     def warm_start(self, folder: Path) -> None:
         """Begin with the weights of another run's checkpoint; optimisers and step begin anew."""
@@ -307,14 +309,17 @@ class Trainer:
         if asked:
             path = self.checkpoint()
             raise Interrupted(
-                f"stopped at step {self.step}; kept {path}; go on with: ambientkit resume {self.folder}",
+                f"stopped at step {self.step}; kept {path}; "
+                f"go on with: {checkpoints.resume_command(self.folder)}",
                 asked[0],
             )
 
     def _diverged(self, error: NonFiniteError) -> RunError:
         """The step was half done, so its state is kept only where there is no whole one."""
-        latest = self.folder / "checkpoints" / "latest"
-        path = checkpoints.find(self.folder) if latest.exists() else self.checkpoint()
+        try:
+            path = checkpoints.find(self.folder)
+        except RunFolderError:
+            path = self.checkpoint()
         return NonFiniteError(
             f"step {self.step + 1}: {error}; a checkpoint is kept in {path}. "
             "Lower the learning rates, set train.gradient_clip, or try the objective `hinge` "

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ambientkit import checkpoints
-from ambientkit.errors import RunFolderError
+from ambientkit.errors import RunError, RunFolderError
 
 
 @pytest.fixture
@@ -124,11 +124,11 @@ def test_the_last_few_and_the_pointed_are_kept_and_what_is_torn_is_swept(tmp_pat
 
 def test_a_crash_while_writing_leaves_the_previous_one(tmp_path, network, monkeypatch):
     write(tmp_path, 1, network)
-    monkeypatch.setattr(checkpoints, "_flush", lambda folder: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(RunError, match=r"step-0000002: .*disk full.*go on with: ambientkit resume"):
         write(tmp_path, 2, network)
     assert checkpoints.find(tmp_path).name == "step-0000001"
-    assert not (tmp_path / "checkpoints" / "step-0000002").exists()
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["latest", "step-0000001"]
 
 
 def test_the_weights_to_use_are_the_most_finished_ones(tmp_path, network):
