@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import shlex
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,10 +49,7 @@ def write(
         final.parent.mkdir(exist_ok=True)  # not its parents: a run folder that is gone stays gone
         aside.mkdir()
         _fill(aside, networks, {"step": step, "recipe": recipe}, state)
-        if _same(aside, final):  # a resumed run came here again
-            remove(aside)
-        else:
-            put(aside, final)
+        put(aside, final)
         point(run, "latest", step)
     except OSError as error:
         remove(aside)
@@ -82,11 +78,6 @@ def _fill(
     write_text(aside / "meta.json", json.dumps({"format": FORMAT, **meta, "sha256": sums}, indent=1))
 
 
-def _same(one: Path, other: Path) -> bool:
-    """Whether the second is sound and holds what the first does."""
-    return fault(other) is None and read_meta(one) == read_meta(other)
-
-
 def point(run: Path, name: str, step: int) -> None:
     """Let `checkpoints/NAME` name the checkpoint of a step."""
     write_text(run / "checkpoints" / name, folder_of(run, step).name + "\n")
@@ -99,9 +90,16 @@ def prune(run: Path, keep: int) -> None:
     pointed = {path.read_text("utf-8").strip() for path in pointers}
     for old in sorted(root.glob("step-*"))[:-keep]:
         if old.name not in pointed:
-            shutil.rmtree(old)
+            _discard(old)
     for torn in root.glob(".step-*"):  # a run that was killed while it wrote
         remove(torn)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a checkpoint; a kill meanwhile leaves no half of it under its name."""
+    gone = aside_of(folder.with_name(f"gone-{folder.name}"))
+    folder.rename(gone)
+    remove(gone)
 
 
 def tidy(run: Path) -> None:

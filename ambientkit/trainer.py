@@ -35,6 +35,10 @@ log = logging.getLogger("ambientkit")
 REESTIMATION_BATCHES = 32
 
 
+class _StoppedError(Exception):
+    """A signal came while figures were taken."""
+
+
 class _Report:
     """What callbacks are given after a step."""
 
@@ -71,6 +75,8 @@ class Trainer:
     _inference: tuple[int, nn.Module] | None = None
     _sent: tuple[int, Measured] | None = None  # the last batch, on the machine
     _kept: int | None = None  # the step whose checkpoint this trainer wrote last, or began with
+    _asked: list[int] = field(default_factory=list)  # the signals that came
+    _owed: list[str] = field(default_factory=list)  # metrics of this step that a signal left untaken
 
     def __post_init__(self) -> None:
         self.pace = Pace(self.plan.recipe.train, self.info.total_steps)
@@ -94,8 +100,11 @@ class Trainer:
         try:
             self.hooks.hook.on_run_start(run=self.info)
             with _signals() as asked:
+                self._asked = asked
                 if self.step == 0:
                     self._evaluate(self.metrics)
+                elif self._owed:
+                    self._close_step({name: self.metrics[name] for name in self._owed})
                 while self.step < self.info.total_steps and not asked:
                     self._advance()
             outcome = "interrupted" if asked else "finished"
@@ -113,7 +122,14 @@ class Trainer:
             self.average.update(self.game.generator.network, self.step, decay)
         self.hooks.hook.on_step_end(run=self.info, report=_Report(self, terms))
         last = self.step == self.info.total_steps
-        self._evaluate({name: m for name, m in self.metrics.items() if last or self._due(self._every(name))})
+        self._close_step(
+            {name: m for name, m in self.metrics.items() if last or self._due(self._every(name))}
+        )
+
+    def _close_step(self, metrics: Mapping[str, Metric]) -> None:
+        """Figures and a checkpoint, where they are due."""
+        self._evaluate(metrics)
+        last = self.step == self.info.total_steps
         if last or self._due(self.plan.recipe.train.checkpoints.every):
             self.checkpoint()
 
@@ -171,7 +187,12 @@ class Trainer:
     def _evaluate(self, metrics: Mapping[str, Metric]) -> None:
         if not metrics or self.held_out is None:
             return
-        summaries = evaluation.figures(metrics, self._completions())
+        try:
+            summaries = evaluation.figures(metrics, self._completions())
+        except _StoppedError:  # a checkpoint within seconds; a resumed run takes them first
+            self._owed = list(metrics)
+            return
+        self._owed = []
         self.figures = {**self.figures, **evaluation.flat(summaries)}
         if self.step == 0:
             self.start = self.figures
@@ -207,7 +228,10 @@ class Trainer:
     def _completions(self) -> Iterator[Evaluated]:
         assert self.held_out is not None
         size = self.plan.recipe.evaluation.batch_size
-        return evaluation.completions(self._completer(), self.held_out, size, extras=self._extras)
+        for batch in evaluation.completions(self._completer(), self.held_out, size, extras=self._extras):
+            if self._asked:
+                raise _StoppedError
+            yield batch
 
     def samples(self, count: int) -> Evaluated:
         """The first `count` held-out pictures, or training ones where none are held out, completed."""
@@ -277,6 +301,7 @@ class Trainer:
             "best": self.best,
             "start": self.start,
             "figures": self.figures,
+            "owed": self._owed,
             "optimizers": optimizers,
         }
 
@@ -291,7 +316,8 @@ class Trainer:
         self.step, self.best = state["step"], state["best"]
         self.start, self.figures = state["start"], state["figures"]
         self.info = replace(self.info, first_step=self.step)
-        self._inference, self._kept = None, self.step
+        self._owed = state.get("owed", [])
+        self._inference, self._kept = None, None if self._owed else self.step
         if self.best.get("step") == self.step:  # a kill may have come before the pointer
             checkpoints.point(self.folder, "best", self.step)
 
@@ -313,6 +339,9 @@ class Trainer:
                 f"go on with: {checkpoints.resume_command(self.folder)}",
                 asked[0],
             )
+        checkpoints.prune(
+            self.folder, self.plan.recipe.train.checkpoints.keep
+        )  # a kill may have come between
 
     def _diverged(self, error: NonFiniteError) -> RunError:
         """The step was half done, so its state is kept only where there is no whole one."""
