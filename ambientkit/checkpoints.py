@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from ambientkit.durable import aside_of, put, remove, sweep, write_bytes, write_text
@@ -178,7 +178,7 @@ def load_network(folder: Path, name: str, network: nn.Module) -> None:
     """Load weights into `network`; raises RunFolderError with every difference listed."""
     path = folder / f"{name}.safetensors"
     try:
-        weights = load_file(path)
+        weights = load(path.read_bytes())  # by its bytes: the library opens no path that is not UTF-8
     except (OSError, SafetensorError) as error:
         raise RunFolderError(f"{path}: cannot be read ({error})") from error
     differences = _differences(network.state_dict(), weights)

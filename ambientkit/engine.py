@@ -248,6 +248,7 @@ class Engine:
         from ambientkit.assembly import cache_folder
         from ambientkit.preparation import prepare
         from ambientkit.resumption import require_same_data
+        from ambientkit.watch import Watch
 
         cache = Path(self._cache_dir) if self._cache_dir else cache_folder()
         prepared = prepare(plan, machine, cache, progress)
@@ -258,7 +259,8 @@ class Engine:
         else:
             require_same_data(run_folder.read_run(folder), prepared.facts)
         try:
-            return prepared.trainer(folder, lambda built: lifecycle([*callbacks, *built]), warm=warm)
+            watched = [*callbacks, Watch()]
+            return prepared.trainer(folder, lambda built: lifecycle([*watched, *built]), warm=warm)
         except BaseException:
             if new:  # nothing was run, so nothing is left that looks like a run
                 shutil.rmtree(folder)

@@ -66,11 +66,11 @@ def moment(numbers: random.Random, like: Ended) -> dict[str, Any]:
 
 
 def survive(place: Place, whole: Whole, numbers: random.Random, kills: int) -> Counter[str]:
-    """Kill training up to `kills` times, then evaluation once; what is left is what was left without."""
+    """Kill training as often as that, and evaluation once more; what is left is what was left without."""
     killed: Counter[str] = Counter()
-    for verb, like in (("go", whole.trained), ("evaluate", whole.evaluated)):
+    for verb, like, most in (("go", whole.trained, kills), ("evaluate", whole.evaluated, kills + 1)):
         while True:
-            aim = moment(numbers, like) if killed.total() < kills else {}
+            aim = moment(numbers, like) if killed.total() < most else {}
             ended = getattr(place, verb)(**aim)
             assert ended.code in {0, -9}, f"{verb} {aim}: {ended.output}"
             if ended.code == 0:
@@ -87,7 +87,9 @@ def survive_all(lab: Lab, whole: Whole, kills: int, seed: int) -> Counter[str]:
     numbers, killed, count = random.Random(seed), Counter(), 0
     while killed.total() < kills:
         place = Place(lab, f"killed-{seed}-{count}")
-        killed += survive(place, whole, numbers, min(numbers.randint(1, 9), kills - killed.total()))
+        killed += survive(
+            place, whole, numbers, min(numbers.randint(1, 9), max(1, kills - killed.total() - 1))
+        )
         shutil.rmtree(place.runs.parents[1])
         count += 1
     return killed
@@ -95,7 +97,7 @@ def survive_all(lab: Lab, whole: Whole, kills: int, seed: int) -> Counter[str]:
 
 def test_a_few_kills_change_nothing(lab, whole):
     killed = survive_all(lab, whole, kills=6, seed=1)
-    assert killed.total() == 6
+    assert killed.total() >= 6
 
 
 @pytest.mark.slow
@@ -104,5 +106,5 @@ def test_many_kills_change_nothing(lab, whole):
     kills, seed = (int(os.environ.get(f"AMBIENTKIT_{name}", "100")) for name in ("KILLS", "KILL_SEED"))
     killed = survive_all(lab, whole, kills, seed)
     print(f"survived: {dict(killed)}")
-    assert killed.total() == kills
+    assert killed.total() >= kills
     assert len(killed) >= 3 or kills < 50
