@@ -350,9 +350,9 @@ class Trainer:
         except RunFolderError:
             path = self.checkpoint()
         return NonFiniteError(
-            f"step {self.step + 1}: {error}; a checkpoint is kept in {path}. "
-            "Lower the learning rates, set train.gradient_clip, or try the objective `hinge` "
-            "with a spectrally normalised discriminator"
+            f"step {self.step + 1}: {error}; a checkpoint is kept in {path}. Most likely a rate is too high, "
+            "or the discriminator is too steep: lower the learning rates, set train.gradient_clip, or try "
+            "the objective `hinge` with a spectrally normalised discriminator"
         )
 
 
