@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import logging
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +34,24 @@ from ambientkit.errors import AmbientkitError, DataError, PluginError
 from ambientkit.finite import FiniteWatch
 from ambientkit.interfaces import Context, Dataset, Measured, Measurement, Metric, Shape, Theta, View
 from ambientkit.machine import Machine, critic_of
+from ambientkit.mishaps import FULL, out_of_memory
 from ambientkit.optim import build_optimizer
 from ambientkit.recipe import Choice, Plan
 from ambientkit.round_trip import Method
-from ambientkit.store import FORMAT, Store, StoreWriter, begin_store, commit_store, discard_store, open_store
+from ambientkit.store import (
+    FORMAT,
+    Store,
+    StoreWriter,
+    begin_store,
+    commit_store,
+    discard_store,
+    only_one,
+    open_store,
+)
 from ambientkit.streams import global_stream, stream
 from ambientkit.updates import Game, Player
+
+log = logging.getLogger("ambientkit")
 
 
 @dataclass(frozen=True)
@@ -54,11 +68,23 @@ class Data:
 
 
 def cache_folder() -> Path:
-    """Where measured stores are kept: $AMBIENTKIT_CACHE, else the user's cache folder."""
+    """Where measured stores are kept: $AMBIENTKIT_CACHE, else the user's cache folder.
+
+    Raises DataError where there is none.
+    """
     named = os.environ.get("AMBIENTKIT_CACHE")
     if named:
         return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ambientkit"
+    return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "ambientkit"
+
+
+def _home() -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as error:
+        raise DataError(
+            "you have no home folder here, so there is no place for measured data; set AMBIENTKIT_CACHE"
+        ) from error
 
 
 def build_sensor(choice: Choice, context: Context) -> Measurement:
@@ -80,6 +106,8 @@ def build(choice: Choice, context: Context) -> Any:
     except AmbientkitError:
         raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         name, source = choice.registered.name, choice.registered.source
         raise PluginError(
             f"{choice.registered.category} {name} ({source}) could not be built: {error!r}"
@@ -246,11 +274,35 @@ def _find_or_make(
     if found is not None:
         return found
     try:
-        writer = begin_store(final)
+        with only_one(final, partial(_say_waiting, final, progress)):
+            found = open_store(final)
+            return found if found is not None else _make(source, indices, final, description, progress)
     except OSError as error:
+        if not _about(error, final):
+            raise
         raise DataError(
-            f"{final.parent}: cannot keep measured data there ({error.strerror}); set AMBIENTKIT_CACHE"
+            f"{final.parent}: cannot keep measured data there ({error.strerror}); "
+            "make room there, or set AMBIENTKIT_CACHE to another folder"
         ) from error
+
+
+def _about(error: OSError, final: Path) -> bool:
+    """Whether it is the store's place that failed, and not a picture that was read for it."""
+    if error.filename is None:
+        return error.errno in FULL
+    place = Path(os.fsdecode(error.filename))
+    return place.is_relative_to(final.parent) or final.is_relative_to(place)
+
+
+def _say_waiting(final: Path, progress: Progress) -> None:
+    log.info("another run measures the same data into %s; waiting for it", final)
+    progress("waiting for another run that measures the same data", 0, 1)
+
+
+def _make(
+    source: Source, indices: list[int], final: Path, description: dict[str, Any], progress: Progress
+) -> Store:
+    writer = begin_store(final)
     try:
         fill_store(writer, source, indices, progress)
         return commit_store(writer, final, description)
@@ -379,6 +431,8 @@ def _attempt(what: str, forward: Any) -> torch.Tensor:
     except AmbientkitError:
         raise
     except Exception as error:  # a plugin's network may raise anything
+        if out_of_memory(error):
+            raise
         raise PluginError(f"the {what} does not accept the data: {error!r}") from error
     return result
 

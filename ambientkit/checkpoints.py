@@ -1,25 +1,26 @@
 """Checkpoints: weights as safetensors, the rest loaded with `weights_only`, each file's checksum beside it.
 
-Written aside, flushed and renamed: a checkpoint is whole or absent.
+Written aside, flushed and renamed: a checkpoint is whole or absent. The pointer `latest` follows when it is
+there.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
-import shutil
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from ambientkit.errors import RunFolderError
-from ambientkit.run_folder import write_text
+from ambientkit.durable import aside_of, put, remove, sweep, write_bytes, write_text
+from ambientkit.errors import RunError, RunFolderError
 
 FORMAT = 1
 INFERENCE_ORDER = ("inference", "average", "generator")
@@ -37,22 +38,44 @@ def write(
     state: Mapping[str, Any],
     recipe: Mapping[str, Any],
 ) -> Path:
-    """Write the checkpoint of `step` and point `latest` at it."""
+    """Write the checkpoint of `step` and point `latest` at it.
+
+    Raises RunError where the disk does not take it; those before it are then as they were.
+    """
     final = folder_of(run, step)
-    aside = final.with_name(f".{final.name}.{os.getpid()}")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    for name, network in networks.items():
-        save_file(_weights(network), aside / f"{name}.safetensors")
-    torch.save(dict(state), aside / "state.pt")
-    sums = {path.name: _checksum(path) for path in sorted(aside.iterdir())}
-    meta = {"format": FORMAT, "step": step, "sha256": sums, "recipe": recipe}
-    write_text(aside / "meta.json", json.dumps(meta, indent=1))
-    _flush(aside)
-    shutil.rmtree(final, ignore_errors=True)
-    aside.rename(final)
-    point(run, "latest", step)
+    aside = aside_of(final)
+    remove(aside)
+    try:
+        final.parent.mkdir(exist_ok=True)  # not its parents: a run folder that is gone stays gone
+        aside.mkdir()
+        _fill(aside, networks, {"step": step, "recipe": recipe}, state)
+        put(aside, final)
+        point(run, "latest", step)
+    except OSError as error:
+        remove(aside)
+        raise RunError(
+            f"{final}: the checkpoint could not be written ({error.strerror or error}); those before it are "
+            f"whole: make room or mend the disk, then go on with: {resume_command(run)}"
+        ) from error
     return final
+
+
+def resume_command(run: Path) -> str:
+    """What to type to go on with a run."""
+    return f"ambientkit resume {shlex.quote(str(run))}"
+
+
+def _fill(
+    aside: Path, networks: Mapping[str, nn.Module], meta: Mapping[str, Any], state: Mapping[str, Any]
+) -> None:
+    """Every file of a checkpoint, the list of checksums last. Each is flushed."""
+    for name, network in networks.items():
+        write_bytes(aside / f"{name}.safetensors", save(_weights(network)))
+    buffer = io.BytesIO()  # torch would tell of a full disk by the place in its own code
+    torch.save(dict(state), buffer)
+    write_bytes(aside / "state.pt", buffer.getvalue())
+    sums = {path.name: _checksum(path) for path in sorted(aside.iterdir())}
+    write_text(aside / "meta.json", json.dumps({"format": FORMAT, **meta, "sha256": sums}, indent=1))
 
 
 def point(run: Path, name: str, step: int) -> None:
@@ -67,9 +90,32 @@ def prune(run: Path, keep: int) -> None:
     pointed = {path.read_text("utf-8").strip() for path in pointers}
     for old in sorted(root.glob("step-*"))[:-keep]:
         if old.name not in pointed:
-            shutil.rmtree(old)
+            _discard(old)
     for torn in root.glob(".step-*"):  # a run that was killed while it wrote
-        shutil.rmtree(torn, ignore_errors=True)
+        remove(torn)
+
+
+def _discard(folder: Path) -> None:
+    """Remove a checkpoint; a kill meanwhile leaves no half of it under its name."""
+    gone = aside_of(folder.with_name(f"gone-{folder.name}"))
+    folder.rename(gone)
+    remove(gone)
+
+
+def tidy(run: Path) -> None:
+    """After a kill: a whole checkpoint whose place is empty is put there, all else that lies aside goes."""
+    root = run / "checkpoints"
+    for aside in sorted(root.glob(".step-*")):  # digits before letters: the new one before the old
+        final = root / aside.name.split(".")[1]
+        if not final.exists() and fault(aside) is None:
+            aside.rename(final)
+    sweep(root)
+
+
+def begun(run: Path) -> bool:
+    """Whether a run has come to its first checkpoint, sound or not."""
+    root = run / "checkpoints"
+    return (root / "latest").exists() or any(root.glob("step-*"))
 
 
 def find(run: Path, name: str = "latest") -> Path:
@@ -77,21 +123,29 @@ def find(run: Path, name: str = "latest") -> Path:
 
     Raises RunFolderError when it is missing or damaged, naming the newest sound one.
     """
-    root = run / "checkpoints"
-    pointer = root / name
-    folder = root / pointer.read_text("utf-8").strip() if pointer.is_file() else pointer
+    folder = _named(run / "checkpoints", name)
     reason = fault(folder)
     if reason is None:
         return folder
-    sound = [
-        path.name
-        for path in sorted(root.glob("step-*"), reverse=True)
-        if path != folder and fault(path) is None
-    ]
-    remedy = (
-        f"; the newest sound one is {sound[0]}: name it with --checkpoint" if sound else "; there is no other"
-    )
-    raise RunFolderError(f"{folder}: {reason}{remedy}")
+    raise RunFolderError(f"{folder}: {reason}; {_instead(folder)}")
+
+
+def _named(root: Path, name: str) -> Path:
+    """What a name means; of a run that was killed before its first pointer, `latest` is the last there is."""
+    pointer = root / name
+    if pointer.is_file():
+        return root / pointer.read_text("utf-8", "replace").strip()
+    written = sorted(root.glob("step-*"))
+    return written[-1] if name == "latest" and written else pointer
+
+
+def _instead(folder: Path) -> str:
+    """What there is in place of a checkpoint that cannot be used."""
+    others = sorted(folder.parent.glob("step-*"), reverse=True)
+    sound = [path.name for path in others if path != folder and fault(path) is None]
+    if sound:
+        return f"the newest sound one is {sound[0]}: name it with --checkpoint"
+    return f"there is no other; remove the folder {folder.parent}, and resume begins with step 0"
 
 
 def fault(folder: Path) -> str | None:
@@ -124,7 +178,7 @@ def load_network(folder: Path, name: str, network: nn.Module) -> None:
     """Load weights into `network`; raises RunFolderError with every difference listed."""
     path = folder / f"{name}.safetensors"
     try:
-        weights = load_file(path)
+        weights = load(path.read_bytes())  # by its bytes: the library opens no path that is not UTF-8
     except (OSError, SafetensorError) as error:
         raise RunFolderError(f"{path}: cannot be read ({error})") from error
     differences = _differences(network.state_dict(), weights)
@@ -159,12 +213,3 @@ def _weights(network: nn.Module) -> dict[str, Tensor]:
 def _checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(folder: Path) -> None:
-    for path in [*folder.iterdir(), folder]:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -16,6 +16,7 @@ from ambientkit.cli_recipes import copy, describe, plugins, schema, show, valida
 from ambientkit.cli_runs import complete, generate, resume, run, runs
 from ambientkit.cli_shell import Shell, examples
 from ambientkit.errors import AmbientkitError, InputError, Interrupted, RecipeError
+from ambientkit.mishaps import explained
 from ambientkit.registry import did_you_mean
 
 
@@ -35,10 +36,12 @@ class Verbs(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
         except OSError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(f"Error: {explained(error) or error}", err=True)
             ctx.exit(1)
         except Exception as error:
-            click.echo(_bug(error, verbose=ctx.params.get("verbose", False)), err=True)
+            plain = explained(error)
+            told = _message(plain) if plain else _bug(error, verbose=ctx.params.get("verbose", False))
+            click.echo(told, err=True)
             ctx.exit(1)
 
     def list_commands(self, ctx: click.Context) -> list[str]:

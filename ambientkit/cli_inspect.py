@@ -11,8 +11,8 @@ import click
 
 from ambientkit.cli_shell import Shell, examples, json_option, plugin_option, print_json, recipe_arguments
 from ambientkit.cli_tables import table
+from ambientkit.durable import write_text
 from ambientkit.engine import Engine
-from ambientkit.run_folder import write_text
 
 if TYPE_CHECKING:
     from ambientkit.inspecting.further import Further

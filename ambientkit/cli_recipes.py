@@ -11,10 +11,10 @@ import yaml
 
 from ambientkit import cli_tables, recipe_file, recipe_schema
 from ambientkit.cli_shell import Shell, examples, json_option, plugin_option, print_json, recipe_arguments
+from ambientkit.durable import write_text
 from ambientkit.engine import Engine
 from ambientkit.errors import InputError, PluginError, RecipeError
 from ambientkit.registry import CATEGORIES, Registered
-from ambientkit.run_folder import write_text
 
 
 @click.command(epilog=examples("ambientkit validate quickstart train.batch_size=8"))

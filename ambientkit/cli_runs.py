@@ -137,7 +137,10 @@ def _report(shell: Shell, done: RunResult, as_json: bool) -> None:
         return
     if done.figures:
         shell.show(cli_tables.comparison({"trained": done.figures, **done.rows}, f"step {done.step}"))
-    skipped = read_run(done.folder)["data"]["skipped"]
+    record = read_run(done.folder)
+    for each in record.get("warnings", []):
+        shell.note(f"warning: step {each['step']}: {each['warning']}")
+    skipped = record["data"]["skipped"]
     if skipped:
         shell.note(
             f"{len(skipped)} pictures could not be read and were left out: {', '.join(skipped[:5])} ..."

@@ -7,9 +7,10 @@ import platform
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from ambientkit.errors import (
     RunFolderError,
 )
 from ambientkit.interfaces import Context
+from ambientkit.mishaps import explained, told
 from ambientkit.plugins import Plugins, lifecycle
 from ambientkit.recipe import Plan
 from ambientkit.recipe_check import choose as choose_component
@@ -146,8 +148,10 @@ class Engine:
                 begun, device=device, precision=precision, callbacks=callbacks, progress=progress
             )
         machine = _met(device, precision)
-        trainer = self._trainer(plan, machine, None, callbacks, progress, Path(out))
-        return self._finish(trainer, machine)
+        with told():
+            trainer = self._trainer(plan, machine, None, callbacks, progress, Path(out))
+        with told(trainer.folder), _occupied(trainer.folder, machine):
+            return self._finish(trainer, machine)
 
     def resume(
         self,
@@ -161,23 +165,24 @@ class Engine:
     ) -> RunResult:
         """Go on with a run from its last checkpoint, to the same bits as if it had never stopped.
 
-        Raises RunFolderError when recipe, plugins or weights differ from what the run was made with.
+        A run that never came to its first checkpoint begins with step 0. Raises RunFolderError when recipe,
+        plugins or weights differ from what the run was made with, or when another process runs there.
         """
         from ambientkit import checkpoints
-        from ambientkit.resumption import require_same_plugins, require_same_recipe
+        from ambientkit.resumption import require_same_plugins
 
         run = Path(folder)
         record = run_folder.read_run(run)
         plan = self.load(run / "resolved.yaml")
         require_same_plugins(record, self._provenance(plan))
-        path = checkpoints.find(run, checkpoint)
-        require_same_recipe(checkpoints.read_meta(path), plan)
-        if precision == "auto":
-            precision = record["precision"]
-        machine = _met(device, precision)
-        trainer = self._trainer(plan, machine, run, callbacks, progress, run)
-        trainer.restore(path)
-        return self._finish(trainer, machine)
+        machine = _met(device, record["precision"] if precision == "auto" else precision)
+        with told(run), _occupied(run, machine):
+            checkpoints.tidy(run)
+            path = _begin_at(run, checkpoint, plan)
+            trainer = self._trainer(plan, machine, run, callbacks, progress, run, warm=path is None)
+            if path is not None:
+                trainer.restore(path)
+            return self._finish(trainer, machine)
 
     def open(self, folder: Path | str, *, checkpoint: str = "latest", device: str = "auto") -> TrainedRun:
         """A trained run, ready to complete or generate pictures."""
@@ -276,29 +281,37 @@ class Engine:
         callbacks: Sequence[object],
         progress: Progress | None,
         out: Path,
+        *,
+        warm: bool = True,
     ) -> Trainer:
         from ambientkit.assembly import cache_folder
         from ambientkit.preparation import prepare_together
         from ambientkit.resumption import require_same_data
+        from ambientkit.watch import Watch
 
         cache = Path(self._cache_dir) if self._cache_dir else cache_folder()
         group, new = machine.group, folder is None
         prepared = prepare_together(plan, machine, cache, progress)
         if folder is None and group.leads:
-            folder = run_folder.create(out, plan.recipe.name, plan.recipe.seed)
-            run_folder.write_recipe(folder, plan.text, plan.resolved())
-            run_folder.write_json(folder / "run.json", self._record(plan, machine, prepared.facts))
+            fill = partial(self._begin, plan, self._record(plan, machine, prepared.facts))
+            folder = run_folder.create(out, plan.recipe.name, plan.recipe.seed, fill)
         elif folder is not None:
             require_same_data(run_folder.read_run(folder), prepared.facts)
         folder = group.told(folder)
         try:
+            watched = [*callbacks, Watch()]
             return prepared.trainer(
-                folder, lambda built: lifecycle([*callbacks, *built] if group.leads else []), warm=new
+                folder, lambda built: lifecycle([*watched, *built] if group.leads else []), warm=warm
             )
         except BaseException:
             if new and group.leads:  # nothing was run, so nothing is left that looks like a run
                 shutil.rmtree(folder)
             raise
+
+    @staticmethod
+    def _begin(plan: Plan, record: Mapping[str, Any], folder: Path) -> None:
+        run_folder.write_recipe(folder, plan.text, plan.resolved())
+        run_folder.write_json(folder / "run.json", record)
 
     def _record(self, plan: Plan, machine: Machine, facts: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -360,6 +373,24 @@ def _met(device: str, precision: str) -> Machine:
     return replace(machine, group=join(machine.device))
 
 
+def _occupied(run: Path, machine: Machine) -> AbstractContextManager[None]:
+    """No other run may work in the folder; of the processes of one, the first speaks for all."""
+    return run_folder.occupied(run) if machine.group.leads else nullcontext()
+
+
+def _begin_at(run: Path, name: str, plan: Plan) -> Path | None:
+    """The checkpoint to go on from; None where the run never came to one, and begins with step 0."""
+    from ambientkit import checkpoints
+    from ambientkit.resumption import require_same_recipe
+
+    if name == "latest" and not checkpoints.begun(run):
+        log.info("%s has no checkpoint yet: it begins with step 0", run)
+        return None
+    path = checkpoints.find(run, name)
+    require_same_recipe(checkpoints.read_meta(path), plan)
+    return path
+
+
 @contextmanager
 def _status(trainer: Trainer) -> Iterator[None]:
     """Write into run.json how a run that did not finish ended."""
@@ -368,18 +399,26 @@ def _status(trainer: Trainer) -> Iterator[None]:
         yield
     except BaseException as error:
         status = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
-        log.error("%s: %s", status, error if isinstance(error, AmbientkitError) else repr(error))
+        plain = explained(error, trainer.folder) or error
+        log.error("%s: %s", status, plain if isinstance(plain, AmbientkitError) else repr(plain))
         try:
-            run_folder.update_run(trainer.folder, status=status, step=trainer.step, error=str(error))
+            run_folder.update_run(trainer.folder, status=status, step=trainer.step, error=str(plain))
         except (OSError, RunFolderError):
             log.error("run.json could not be updated")
         raise
 
 
+class _RunLog(logging.FileHandler):
+    """A log that ends no run: a disk that is full is told of by what must be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Nothing; the default prints a traceback."""
+
+
 @contextmanager
 def _logged(folder: Path) -> Iterator[None]:
     """Send the engine's log to the run's log.txt while it runs."""
-    handler = logging.FileHandler(folder / "log.txt", encoding="utf-8")
+    handler = _RunLog(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     level = log.level
     log.addHandler(handler)
@@ -389,4 +428,5 @@ def _logged(folder: Path) -> Iterator[None]:
     finally:
         log.removeHandler(handler)
         log.setLevel(level)
-        handler.close()
+        with suppress(OSError):
+            handler.close()

@@ -7,15 +7,17 @@ runs/celeba_block/0003-seed0/
 
 from __future__ import annotations
 
+import errno
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ambientkit.durable import HeldElsewhereError, aside_of, flush, lock, remove, sweep, write_text
 from ambientkit.errors import RunFolderError
 
 FORMAT = 1
@@ -35,24 +37,51 @@ class RunSummary:
     labels: tuple[str, ...] = ()
 
 
-def create(root: Path, name: str, seed: int) -> Path:
-    """A new folder `root/name/NNNN-seedS`; raises RunFolderError when none can be made."""
+def create(root: Path, name: str, seed: int, fill: Callable[[Path], None] | None = None) -> Path:
+    """A new folder `root/name/NNNN-seedS`; raises RunFolderError when none can be made.
+
+    `fill` writes into it before it has its name: a run folder is there with its run.json, or not at all.
+    """
     parent = root / name
     try:
         _make_folder(parent)
-        taken = [int(path.name[:4]) for path in parent.iterdir() if path.name[:4].isdigit()]
-        for number in range(max(taken, default=0) + 1, 10_000):
-            folder = parent / f"{number:04d}-seed{seed}"
-            if not any(parent.glob(f"{number:04d}-*")):
-                folder.mkdir()
-                return folder
-    except FileExistsError:
-        return create(root, name, seed)  # another run took the number between the look and the mkdir
+        sweep(parent)
+        aside = aside_of(parent / "new")
+        aside.mkdir()
+        try:
+            if fill:
+                fill(aside)
+            return _named(aside, parent, seed)
+        except BaseException:
+            remove(aside)
+            raise
     except OSError as error:
         raise RunFolderError(
             f"{parent}: cannot make a run folder there ({error.strerror}); give another --out"
         ) from error
+
+
+def _named(aside: Path, parent: Path, seed: int) -> Path:
+    """Rename `aside` to the first number after all that are taken."""
+    flush(aside)
+    taken = [int(path.name[:4]) for path in parent.iterdir() if path.name[:4].isdecimal()]
+    for number in range(max(taken, default=0) + 1, 10_000):
+        folder = parent / f"{number:04d}-seed{seed}"
+        if not any(parent.glob(f"{number:04d}-*")) and _renamed(aside, folder):
+            flush(parent)
+            return folder
     raise RunFolderError(f"{parent}: holds 9,999 runs; move some away or give another --out")
+
+
+def _renamed(aside: Path, folder: Path) -> bool:
+    """False where another run took the name between the look and the rename."""
+    try:
+        aside.rename(folder)
+    except OSError as error:
+        if error.errno in {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}:
+            return False
+        raise
+    return True
 
 
 def _make_folder(folder: Path) -> None:
@@ -62,14 +91,17 @@ def _make_folder(folder: Path) -> None:
         raise RunFolderError(f"{folder}: is a file, not a folder; give another --out") from None
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all: aside, flushed, renamed."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+@contextmanager
+def occupied(folder: Path) -> Iterator[None]:
+    """Nobody else runs in `folder` meanwhile. Raises RunFolderError where somebody does, or nobody can."""
+    try:
+        with lock(folder / ".lock"):
+            sweep(folder)
+            yield
+    except HeldElsewhereError:
+        raise RunFolderError(
+            f"{folder}: another process runs there; wait for its end, or stop it, before you resume the run"
+        ) from None
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -1,15 +1,16 @@
 """The measured store: `y`, `observed` and `known` of a data set, on disk and memory-mapped, or in memory.
 
 A store is written aside and renamed when it is complete, so a crash leaves nothing half-made that
-could be taken for a store, and two runs that build the same one at once both end with a whole one.
+could be taken for a store. Of two runs that want the same one at once, the second waits for the first;
+where a file system has no locks, both end with a whole one.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ambientkit.durable import aside_of, flush, lock, remove, sweep, write_text
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Measured
 
@@ -92,7 +94,10 @@ class StoreWriter:
     def _room(self, name: str, shape: tuple[int, ...], dtype: Any) -> Array:
         if self.folder is None:
             return np.empty(shape, dtype)
-        return np.lib.format.open_memmap(self.folder / f"{name}.npy", "w+", dtype, shape)
+        file = self.folder / f"{name}.npy"
+        array = np.lib.format.open_memmap(file, "w+", dtype, shape)
+        _take_room(file)
+        return array
 
     def _encode(self, measured: Measured) -> dict[str, Array]:
         arrays = {"y": self._encode_y(measured)}
@@ -110,6 +115,14 @@ class StoreWriter:
         if y.is_floating_point():
             y = ((y + 1.0) * 127.5).round().to(torch.uint8)
         return (y if measured.observed is None else y * measured.observed).numpy()
+
+
+def _take_room(file: Path) -> None:
+    """Have the disk set the whole file aside: where it is full when a page is written, the process dies."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with file.open("r+b") as opened:
+        os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
 
 
 def open_store(folder: Path) -> Store | None:
@@ -136,14 +149,25 @@ def _mapped(path: Path, shape: list[int]) -> Array:
     return array
 
 
-def begin_store(final: Path) -> StoreWriter:
-    """A writer whose folder lies beside `final`; what dead processes left there is removed."""
+@contextmanager
+def only_one(final: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Nobody else makes the store `final` meanwhile; `waiting` is told when another does now."""
     final.parent.mkdir(parents=True, exist_ok=True)
-    for stale in final.parent.glob(f".{final.name}.*"):
-        if not _alive(int(stale.suffix[1:])):
-            shutil.rmtree(stale, ignore_errors=True)
-    aside = final.parent / f".{final.name}.{os.getpid()}"
-    aside.mkdir(exist_ok=True)
+    with lock(_lock_of(final), waiting):
+        yield
+
+
+def _lock_of(final: Path) -> Path:
+    return final.with_name(f".{final.name}.lock")
+
+
+def begin_store(final: Path) -> StoreWriter:
+    """A writer whose folder lies beside `final`; what dead processes left there, of any store, is removed."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    sweep(final.parent)
+    aside = aside_of(final)
+    remove(aside)
+    aside.mkdir()
     return StoreWriter(aside)
 
 
@@ -153,11 +177,13 @@ def commit_store(writer: StoreWriter, final: Path, description: Mapping[str, Any
     store = writer.close()
     shapes = {name: list(array.shape) for name, array in store.arrays.items()}
     meta = {"format": FORMAT, "width": store.width, "arrays": shapes, **description}
-    (writer.folder / "meta.json").write_text(json.dumps(meta, indent=1), "utf-8")
+    write_text(writer.folder / "meta.json", json.dumps(meta, indent=1))
+    flush(writer.folder)
     try:
         writer.folder.rename(final)
     except OSError:
         discard_store(writer)
+    flush(final.parent)
     found = open_store(final)
     if found is None:
         raise DataError(f"{final}: the measured store could not be written there")
@@ -167,14 +193,4 @@ def commit_store(writer: StoreWriter, final: Path, description: Mapping[str, Any
 def discard_store(writer: StoreWriter) -> None:
     """Remove what was written aside."""
     if writer.folder is not None:
-        shutil.rmtree(writer.folder, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        remove(writer.folder)

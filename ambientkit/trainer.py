@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ambientkit import checkpoints, evaluation
 from ambientkit.data import Batches, HoldOut
 from ambientkit.draws import Dice
-from ambientkit.errors import Interrupted, NonFiniteError, RunError
+from ambientkit.errors import Interrupted, NonFiniteError, RunError, RunFolderError
 from ambientkit.interfaces import Evaluated, Measured, Metric, RunInfo, Terms
 from ambientkit.optim import AveragedNetwork, batch_norms, reestimate_batch_norm
 from ambientkit.recipe import Plan
@@ -35,6 +35,10 @@ from ambientkit.updates import Game, discriminator_update, generator_update, sha
 log = logging.getLogger("ambientkit")
 REESTIMATION_BATCHES = 32
 SETTLED_EVERY = 50  # steps after which a GPU is asked whether all was finite
+
+
+class _StoppedError(Exception):
+    """A signal came while figures were taken."""
 
 
 class _Report:
@@ -73,6 +77,8 @@ class Trainer:
     _inference: tuple[int, nn.Module] | None = None
     _sent: tuple[int, Measured] | None = None  # the last batch, on the machine
     _kept: int | None = None  # the step whose checkpoint this trainer wrote last, or began with
+    _asked: list[int] = field(default_factory=list)  # the signals that came
+    _owed: list[str] = field(default_factory=list)  # metrics of this step that a signal left untaken
 
     def __post_init__(self) -> None:
         self.pace = Pace(self.plan.recipe.train, self.info.total_steps)
@@ -99,8 +105,11 @@ class Trainer:
         try:
             self.hooks.hook.on_run_start(run=self.info)
             with _signals() as asked:
+                self._asked = asked
                 if self.step == 0:
                     self._evaluate(self.metrics)
+                elif self._owed:
+                    self._close_step({name: self.metrics[name] for name in self._owed})
                 while not (signalled := group.any(max(asked, default=0))) and not self._over():
                     self._step()
             outcome = "interrupted" if signalled else "finished"
@@ -129,7 +138,14 @@ class Trainer:
         last = self.step == self.info.total_steps
         if last or self._due(SETTLED_EVERY):
             self.game.watch.settle()
-        self._evaluate({name: m for name, m in self.metrics.items() if last or self._due(self._every(name))})
+        self._close_step(
+            {name: m for name, m in self.metrics.items() if last or self._due(self._every(name))}
+        )
+
+    def _close_step(self, metrics: Mapping[str, Metric]) -> None:
+        """Figures and a checkpoint, where they are due."""
+        self._evaluate(metrics)
+        last = self.step == self.info.total_steps
         if last or self._due(self.plan.recipe.train.checkpoints.every):
             self.checkpoint()
 
@@ -210,7 +226,12 @@ class Trainer:
     def _evaluate(self, metrics: Mapping[str, Metric]) -> None:
         if not metrics or self.held_out is None or not self.game.machine.group.leads:
             return
-        summaries = evaluation.figures(metrics, self._completions())
+        try:
+            summaries = evaluation.figures(metrics, self._completions())
+        except _StoppedError:  # a checkpoint within seconds; a resumed run takes them first
+            self._owed = list(metrics)
+            return
+        self._owed = []
         self.figures = {**self.figures, **evaluation.flat(summaries)}
         if self.step == 0:
             self.start = self.figures
@@ -246,7 +267,10 @@ class Trainer:
     def _completions(self) -> Iterator[Evaluated]:
         assert self.held_out is not None
         size = self.plan.recipe.evaluation.batch_size
-        return evaluation.completions(self._completer(), self.held_out, size, extras=self._extras)
+        for batch in evaluation.completions(self._completer(), self.held_out, size, extras=self._extras):
+            if self._asked:
+                raise _StoppedError
+            yield batch
 
     def samples(self, count: int) -> Evaluated:
         """The first `count` held-out pictures, or training ones where none are held out, completed."""
@@ -317,6 +341,7 @@ class Trainer:
             "best": self.best,
             "start": self.start,
             "figures": self.figures,
+            "owed": self._owed,
             "optimizers": optimizers,
         }
 
@@ -331,7 +356,10 @@ class Trainer:
         self.step, self.best = state["step"], state["best"]
         self.start, self.figures = state["start"], state["figures"]
         self.info = replace(self.info, first_step=self.step)
-        self._inference, self._kept = None, self.step
+        self._owed = state.get("owed", [])
+        self._inference, self._kept = None, None if self._owed else self.step
+        if self.best.get("step") == self.step:  # a kill may have come before the pointer
+            checkpoints.point(self.folder, "best", self.step)
 
     def warm_start(self, folder: Path) -> None:
         """Begin with the weights of another run's checkpoint; optimisers and step begin anew."""
@@ -347,18 +375,24 @@ class Trainer:
         if signalled:
             path = self.checkpoint()
             raise Interrupted(
-                f"stopped at step {self.step}; kept {path}; go on with: ambientkit resume {self.folder}",
+                f"stopped at step {self.step}; kept {path}; "
+                f"go on with: {checkpoints.resume_command(self.folder)}",
                 signalled,
             )
+        checkpoints.prune(
+            self.folder, self.plan.recipe.train.checkpoints.keep
+        )  # a kill may have come between
 
     def _diverged(self, error: NonFiniteError) -> RunError:
         """The step was half done, so its state is kept only where there is no whole one."""
-        latest = self.folder / "checkpoints" / "latest"
-        path = checkpoints.find(self.folder) if latest.exists() else self.checkpoint()
+        try:
+            path = checkpoints.find(self.folder)
+        except RunFolderError:
+            path = self.checkpoint()
         return NonFiniteError(
-            f"step {self.step + 1}: {error}; a checkpoint is kept in {path}. "
-            "Lower the learning rates, set train.gradient_clip, or try the objective `hinge` "
-            "with a spectrally normalised discriminator"
+            f"step {self.step + 1}: {error}; a checkpoint is kept in {path}. Most likely a rate is too high, "
+            "or the discriminator is too steep: lower the learning rates, set train.gradient_clip, or try "
+            "the objective `hinge` with a spectrally normalised discriminator"
         )
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import engine_fakes
 import pytest
 import torch
+from kill_lab import Lab
 
 from ambientkit import Engine
 
@@ -38,3 +40,13 @@ def tiny() -> Callable[..., dict[str, Any]]:
 def ready(engine: Engine, tmp_path: Path) -> Callable[..., engine_fakes.Ready]:
     """`ready(recipe)`: the recipe prepared on the CPU, with a trainer that writes into `tmp_path`."""
     return lambda recipe, **options: engine_fakes.make_ready(engine, recipe, tmp_path, **options)
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """Where the command line is run in children that are killed, and lack disk, memory or a home."""
+    if sys.platform == "win32":
+        pytest.skip("children are forked")
+    lab = Lab(tmp_path_factory.mktemp("lab"))
+    yield lab
+    lab.close()

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from engine_recipes import BLOCK, FURTHER, NUMBERS, fidelity_only, noisy, numbers, tiny  # noqa: F401
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import nn
 
 from ambientkit import (
@@ -354,6 +354,8 @@ def same(one: Any, other: Any) -> bool:
 
 def contents(checkpoint: Path) -> dict[str, Any]:
     """Every tensor and number of a checkpoint."""
-    found: dict[str, Any] = {path.name: load_file(path) for path in sorted(checkpoint.glob("*.safetensors"))}
+    found: dict[str, Any] = {
+        path.name: load(path.read_bytes()) for path in sorted(checkpoint.glob("*.safetensors"))
+    }
     found["state"] = torch.load(checkpoint / "state.pt", weights_only=True)
     return found

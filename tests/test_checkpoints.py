@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import engine_fakes as fakes
@@ -12,7 +14,9 @@ import torch
 from torch import nn
 
 from ambientkit import checkpoints
-from ambientkit.errors import RunFolderError
+from ambientkit.errors import RunError, RunFolderError
+
+DEAD = 2**22 + 7  # no process has such a number
 
 
 @pytest.fixture
@@ -62,7 +66,9 @@ def test_damage_is_found_and_the_newest_sound_one_named(tmp_path, network, name,
 
 
 def test_the_last_sound_one_is_missed(tmp_path, network):
-    with pytest.raises(RunFolderError, match=r"there is no such checkpoint; there is no other"):
+    with pytest.raises(
+        RunFolderError, match=r"there is no such checkpoint; there is no other; remove the folder"
+    ):
         checkpoints.find(tmp_path)
     folder = write(tmp_path, 1, network)
     shutil.rmtree(folder)
@@ -124,11 +130,87 @@ def test_the_last_few_and_the_pointed_are_kept_and_what_is_torn_is_swept(tmp_pat
 
 def test_a_crash_while_writing_leaves_the_previous_one(tmp_path, network, monkeypatch):
     write(tmp_path, 1, network)
-    monkeypatch.setattr(checkpoints, "_flush", lambda folder: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(RunError, match=r"step-0000002: .*disk full.*go on with: ambientkit resume"):
         write(tmp_path, 2, network)
     assert checkpoints.find(tmp_path).name == "step-0000001"
-    assert not (tmp_path / "checkpoints" / "step-0000002").exists()
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["latest", "step-0000001"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc says which file a descriptor is")
+def test_files_reach_the_disk_before_their_folder_is_renamed_and_the_pointer_comes_last(
+    tmp_path, network, monkeypatch
+):
+    write(tmp_path, 1, network)
+    done: list[str] = []
+    fsync, rename, replace = os.fsync, Path.rename, Path.replace
+
+    def name(path: Path) -> str:
+        return path.name.removeprefix(".").removesuffix(f".{os.getpid()}")
+
+    def opened(descriptor: int) -> Path:
+        return Path(f"/proc/self/fd/{descriptor}").readlink()
+
+    monkeypatch.setattr("os.fsync", lambda d: done.append(f"flush {name(opened(d))}") or fsync(d))
+    monkeypatch.setattr(Path, "rename", lambda a, b: done.append(f"rename {name(b)}") or rename(a, b))
+    monkeypatch.setattr(Path, "replace", lambda a, b: done.append(f"rename {name(b)}") or replace(a, b))
+    write(tmp_path, 2, network)
+    files = ["generator.safetensors", "state.pt", "meta.json"]
+    inside = [
+        f"{do} {what}"
+        for file in files
+        for do, what in zip(("flush", "rename", "flush"), (file, file, "step-0000002"), strict=True)
+    ]
+    assert done == [
+        *inside,
+        "flush step-0000002",
+        "rename step-0000002",
+        "flush checkpoints",
+        "flush latest",
+        "rename latest",
+        "flush checkpoints",
+    ]
+
+
+def test_a_kill_between_rename_and_pointer_leaves_the_checkpoint_before_or_the_first(
+    tmp_path, network, monkeypatch
+):
+    monkeypatch.setattr(checkpoints, "point", lambda *arguments: None)
+    write(tmp_path, 3, network)
+    assert checkpoints.begun(tmp_path)
+    assert checkpoints.find(tmp_path).name == "step-0000003", "there was no pointer yet"
+    monkeypatch.undo()
+    checkpoints.point(tmp_path, "latest", 3)
+    monkeypatch.setattr(checkpoints, "point", lambda *arguments: None)
+    write(tmp_path, 4, network)
+    assert checkpoints.find(tmp_path).name == "step-0000003"
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_a_kill_while_a_checkpoint_is_replaced_loses_neither(tmp_path, network, sound):
+    """The old one lies aside, the new one is not yet in its place."""
+    folder = write(tmp_path, 1, network)
+    new = folder.with_name(f".step-0000001.{DEAD}")
+    shutil.copytree(folder, new)
+    (new / "is_new").touch()
+    if not sound:
+        (new / "state.pt").write_bytes(b"torn")
+    folder.rename(folder.with_name(f".step-0000001.old.{DEAD}"))
+    assert not folder.exists()
+    checkpoints.tidy(tmp_path)
+    assert checkpoints.find(tmp_path) == folder
+    assert (folder / "is_new").exists() == sound
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["latest", "step-0000001"]
+
+
+def test_what_the_living_write_is_not_tidied_away(tmp_path, network):
+    write(tmp_path, 1, network)
+    (tmp_path / "checkpoints" / f".latest.{os.getppid()}").touch()
+    (tmp_path / "checkpoints" / f".latest.{DEAD}").touch()
+    (tmp_path / "checkpoints" / f".gone-step-0000000.{DEAD}").mkdir()
+    checkpoints.tidy(tmp_path)
+    names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
+    assert names == {"latest", "step-0000001", f".latest.{os.getppid()}"}
 
 
 def test_the_weights_to_use_are_the_most_finished_ones(tmp_path, network):

@@ -391,6 +391,17 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def test_every_promise_of_reliability_has_a_test():
+    page = (ROOT / "docs/reliability.md").read_text("utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ") and "---" not in line]
+    rows = [row for row in rows if row[0] != "| promise"]
+    assert len(rows) > 25
+    for row in rows:
+        assert row[1] in {"all", "linux"}, row
+        file, name = re.fullmatch(r"`(tests/\w+\.py)::(\w+)` \|", row[2]).groups()
+        assert f"\ndef {name}(" in (ROOT / file).read_text("utf-8"), row[2]
+
+
 def test_dependencies_are_explained():
     page = (ROOT / "docs/design.md").read_text("utf-8").partition("## Dependencies")[2]
     told = re.findall(r"^\| (\w+) \| ", page.partition("## What must")[0], re.MULTILINE)[1:]

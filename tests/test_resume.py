@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -187,6 +188,48 @@ def test_resume_from_an_earlier_checkpoint_goes_the_same_way(engine, tmp_path):
     before = fakes.contents(last(result.folder))
     engine.resume(result.folder, checkpoint="step-0000002", device="cpu")
     assert fakes.same(before, fakes.contents(last(result.folder)))
+
+
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "init_from"])
+def test_a_run_without_a_checkpoint_begins_with_step_0(engine, tmp_path, caplog, warm):
+    recipe = long_run()
+    if warm:
+        origin = engine.run({**recipe, "seed": 5}, out=tmp_path / "origin", **CPU)
+        recipe = long_run(init_from=str(origin.folder))
+    whole = engine.run(recipe, out=tmp_path / "whole", **CPU)
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    for name in ("recipe.yaml", "resolved.yaml", "run.json"):  # what there is when the first step begins
+        (folder / name).write_bytes((whole.folder / name).read_bytes())
+    watch = Watch()
+    with caplog.at_level("INFO", "ambientkit"):
+        engine.resume(folder, callbacks=[watch], device="cpu")
+    assert "has no checkpoint yet: it begins with step 0" in caplog.text
+    assert (watch.first_step, watch.steps) == (0, [1, 2, 3, 4, 5, 6])
+    assert fakes.same(fakes.contents(last(whole.folder)), fakes.contents(last(folder)))
+
+
+def test_only_the_latest_checkpoint_may_be_step_0(engine, tmp_path):
+    """Who names one wants that one; and what is damaged is not passed over."""
+    result = engine.run(fakes.fidelity_only(), out=tmp_path, **CPU)
+    (result.folder / "checkpoints" / "step-0000002" / "state.pt").write_bytes(b"torn")
+    with pytest.raises(
+        RunFolderError, match=r"damaged.*there is no other; remove the folder .*checkpoints, and"
+    ):
+        engine.resume(result.folder)
+    shutil.rmtree(result.folder / "checkpoints")
+    with pytest.raises(RunFolderError, match="there is no such checkpoint"):
+        engine.resume(result.folder, checkpoint="step-0000002")
+    assert engine.resume(result.folder).step == 2
+
+
+def test_a_kill_before_the_pointer_to_the_best_is_made_good(engine, tmp_path):
+    result = engine.run(long_run(), out=tmp_path, **CPU)
+    best = result.folder / "checkpoints" / "best"
+    right = best.read_text("utf-8")
+    best.write_text("step-0000000\n", "utf-8")
+    engine.resume(result.folder, checkpoint=right.strip(), device="cpu")
+    assert best.read_text("utf-8") == right
 
 
 # Refused ----------------------------------------------------------------------------------------

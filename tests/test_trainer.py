@@ -156,6 +156,40 @@ def test_a_term_that_is_not_finite_stops_the_run_names_it_and_keeps_a_checkpoint
     engine.open(folder)
 
 
+def test_a_gradient_that_is_not_finite_stops_the_run_too_though_every_term_is_finite(
+    engine, tmp_path, monkeypatch
+):
+    calls: list[int] = []
+
+    def steep(self, trip, restore, measure):
+        calls.append(1)
+        value = trip.made.square().mean()
+        return {"pull": value if len(calls) < 3 else value + (trip.made * 0).abs().sqrt().sum()}
+
+    monkeypatch.setattr(fakes.Pull, "terms", steep)
+    with pytest.raises(
+        NonFiniteError, match=r"^step 3: the gradient of Net became nan; .*Most likely a rate"
+    ):
+        engine.run(fakes.fidelity_only(train={"steps": 9}), out=tmp_path, **CPU)
+    (folder,) = (tmp_path / "tiny").iterdir()
+    weights = fakes.contents(folder / "checkpoints" / "step-0000002")["generator.safetensors"]
+    assert all(torch.isfinite(value).all() for value in weights.values())
+
+
+def test_divergence_is_told_even_where_the_last_checkpoint_is_damaged(engine, tmp_path):
+    recipe = fakes.fidelity_only(
+        fidelity=[{"kind": "fakes/broken", "after": 3}], train={"steps": 9, "checkpoints": {"every": 2}}
+    )
+
+    class Damage:
+        @hookimpl
+        def on_checkpoint(self, run, folder):
+            (folder / "state.pt").write_bytes(b"torn")
+
+    with pytest.raises(NonFiniteError, match=r"^step 4: the term"):
+        engine.run(recipe, out=tmp_path, callbacks=[Damage()], **CPU)
+
+
 def test_divergence_does_not_write_over_a_sound_checkpoint(engine, tmp_path):
     """In the failing step the discriminator may have moved already: its weights are not those of the step."""
     recipe = fakes.fidelity_only(

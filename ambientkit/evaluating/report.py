@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from torch import Tensor
 from torchvision.utils import make_grid, save_image
 
+from ambientkit.durable import sweep, write_bytes
 from ambientkit.errors import RunFolderError
 from ambientkit.evaluating.evaluate import Evaluation
 from ambientkit.run_folder import write_json
@@ -20,12 +22,15 @@ def write(evaluation: Evaluation, folder: Path) -> list[Path]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
         write_json(folder / "evaluation.json", evaluation.plain())
         written = [folder / "evaluation.json"]
         rows = _alike(list(evaluation.pictures.values()))
         if rows:
             grid = make_grid([picture for row in rows for picture in row], nrow=len(rows[0]), padding=1)
-            save_image((grid.clamp(-1, 1) + 1) / 2, folder / "evaluation.png")
+            picture = io.BytesIO()
+            save_image((grid.clamp(-1, 1) + 1) / 2, picture, format="png")
+            write_bytes(folder / "evaluation.png", picture.getvalue())
             written.append(folder / "evaluation.png")
     except OSError as error:
         raise RunFolderError(

@@ -1,0 +1,168 @@
+"""Files and folders that are whole or absent, whenever the process ends. Imports no torch.
+
+What is written lies aside as `.NAME.PROCESS` until it is flushed and renamed. What a killed process
+left aside is told by the number of a process that is no more, and `sweep` removes it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+if sys.platform != "win32":  # without: two processes do the same work, and the first to end wins
+    import fcntl
+
+POLL = 0.1  # seconds between two looks at a lock that another process holds
+
+
+def aside_of(path: Path) -> Path:
+    """Where this process writes what will be `path`."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all; what is no Unicode (half of a pair) is written as an escape."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: aside, flushed, renamed, and its folder flushed."""
+    aside = aside_of(path)
+    try:
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except OSError:
+        with suppress(OSError):
+            aside.unlink()
+        raise
+    flush(path.parent)
+
+
+def flush(path: Path) -> None:
+    """Send a file, or the list of a folder's entries, to the disk."""
+    if sys.platform == "win32":  # has no flush of folders
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def put(aside: Path, final: Path) -> None:
+    """Rename a whole folder into place, in the place of what is there.
+
+    A kill between the two renames leaves the new one aside, whole: see `checkpoints.tidy`.
+    """
+    flush(aside)
+    old = aside_of(final.with_name(f"{final.name}.old"))
+    if final.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        final.rename(old)
+    aside.rename(final)
+    flush(final.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+# What is left behind ----------------------------------------------------------------------------
+
+
+def sweep(folder: Path, pattern: str = ".*", *, spare: Callable[[Path], bool] | None = None) -> None:
+    """Remove what dead processes left aside in `folder`, save what `spare` says of."""
+    for path in folder.glob(f"{pattern}.*"):
+        process = path.suffix[1:]
+        if process.isdecimal() and not alive(int(process)) and not (spare and spare(path)):
+            remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that is in it, as far as that can be done."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def alive(process: int) -> bool:
+    """Whether there is such a process here."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+# Locks ------------------------------------------------------------------------------------------
+
+
+class HeldElsewhereError(Exception):
+    """Another process holds the lock."""
+
+
+@contextmanager
+def lock(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the lock `path`; wait for another holder, telling `waiting` once, or raise HeldElsewhereError.
+
+    The system frees the lock of a process that dies. Where a file system has no locks, nobody waits.
+    """
+    descriptor = _try(path)
+    if descriptor is None and waiting is None:
+        raise HeldElsewhereError(str(path))
+    if descriptor is None and waiting:
+        waiting()
+    while descriptor is None:
+        time.sleep(POLL)
+        descriptor = _try(path)
+    try:
+        yield
+    finally:
+        _release(path, descriptor)
+
+
+def _try(path: Path) -> int | None:
+    """A descriptor that holds the lock; None where another does, or just took the file away."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    if _locked(descriptor) and _is(path, descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _locked(descriptor: int) -> bool:
+    if sys.platform == "win32":
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _is(path: Path, descriptor: int) -> bool:
+    """Whether `path` is still the file that was opened: its last holder removes it."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _release(path: Path, descriptor: int) -> None:
+    """Remove the file while the lock is held, so that nobody can hold a lock on a file that is gone."""
+    with suppress(OSError):
+        path.unlink()
+    os.close(descriptor)
+    if sys.platform == "win32":  # removes no open file
+        remove(path)

@@ -1,0 +1,109 @@
+"""Files that are whole or absent, leavings that are swept, and locks that end with their holder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from ambientkit.durable import HeldElsewhereError, aside_of, lock, sweep, write_bytes, write_text
+
+DEAD = 2**22 + 7  # no process has such a number
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from ambientkit.durable import lock
+with lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_cannot_be_written_leaves_what_was_there_and_nothing_beside_it(tmp_path, monkeypatch):
+    file = tmp_path / "a"
+    write_bytes(file, b"old")
+    monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "full")))
+    with pytest.raises(OSError, match="full"):
+        write_bytes(file, b"new")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"old")]
+
+
+def test_names_that_are_no_unicode_are_written_as_escapes(tmp_path):
+    write_text(tmp_path / "a.json", '{"skipped": "caf\udce9 \u00fc"}')
+    assert (tmp_path / "a.json").read_text("utf-8") == '{"skipped": "caf\\udce9 \u00fc"}'
+
+
+def test_leavings_of_the_dead_are_swept_and_all_else_stays(tmp_path):
+    stay = [".hidden", "a.1", f"b.{DEAD}", f".living.{os.getppid()}", ".x.part", ".lock"]
+    for name in stay:
+        (tmp_path / name).touch()
+    (tmp_path / f".file.{DEAD}").touch()
+    (tmp_path / f".folder.{DEAD}").mkdir()
+    (tmp_path / f".folder.{DEAD}" / "full").touch()
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(stay)
+    assert aside_of(tmp_path / "a").name == f".a.{os.getpid()}"
+
+
+def test_a_lock_is_held_once_and_leaves_no_file(tmp_path):
+    path = tmp_path / ".lock"
+    with lock(path):
+        with pytest.raises(HeldElsewhereError), lock(path):
+            pass
+        assert path.exists()
+    assert not path.exists()
+    with lock(path):
+        pass
+
+
+def test_one_at_a_time_of_many(tmp_path):
+    """Each holder removes the file while others wait: nobody may hold a lock on a file that is gone."""
+    inside, most = [], []
+
+    def work() -> None:
+        for _ in range(20):
+            with lock(tmp_path / ".lock", lambda: None):
+                inside.append(1)
+                most.append(len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(most) == 80 and max(most) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks there")
+def test_the_lock_of_a_killed_process_is_taken_over(tmp_path):
+    path = tmp_path / ".lock"
+    holder = subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    said: list[str] = []
+
+    def waiting() -> None:
+        said.append("waiting")
+        holder.kill()
+
+    with pytest.raises(HeldElsewhereError), lock(path):
+        pass
+    with lock(path, waiting):
+        assert said == ["waiting"]
+    holder.wait()
+    holder.stdout.close()
+    assert list(Path(tmp_path).iterdir()) == []
+
+
+def test_where_there_are_no_locks_nobody_waits(tmp_path, monkeypatch):
+    def unsupported(descriptor: int, operation: int) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr("ambientkit.durable.fcntl.flock", unsupported)
+    with lock(tmp_path / ".lock"), lock(tmp_path / ".lock"):
+        pass
