@@ -95,8 +95,9 @@ def prepare_data(plan: Plan, cache: Path, progress: Progress = no_progress) -> t
     samples = _samples(plan, source, opened.training, cache, progress)
     held_out = held_out_of(plan, opened)
     shape = tuple(dataset.image_shape)
-    reference = _reference(plan, shape, cache, progress) if plan.reference else None
-    data = Data(samples, held_out, shape, dataset.fingerprint, tuple(dataset.skipped), context, reference)
+    reference, left_out = _reference(plan, shape, cache, progress) if plan.reference else (None, ())
+    skipped = (*dataset.skipped, *left_out)
+    data = Data(samples, held_out, shape, dataset.fingerprint, skipped, context, reference)
     return data, source.sensor
 
 
@@ -115,8 +116,11 @@ class _AsTheyAre(Measurement):
         return images
 
 
-def _reference(plan: Plan, shape: Shape, cache: Path, progress: Progress) -> Samples:
-    """The pictures of `discriminator_data`. Raises DataError where they have another shape."""
+def _reference(plan: Plan, shape: Shape, cache: Path, progress: Progress) -> tuple[Samples, tuple[str, ...]]:
+    """The pictures of `discriminator_data`, and the names of those left out.
+
+    Raises DataError where they have another shape.
+    """
     section = plan.recipe.discriminator_data
     assert plan.reference is not None and section is not None
     dataset: Dataset = build(plan.reference, Context(image_size=(shape[-2], shape[-1])))
@@ -129,7 +133,8 @@ def _reference(plan: Plan, shape: Shape, cache: Path, progress: Progress) -> Sam
     shown, _ = split(dataset.keys, holdout)
     source = Source(dataset, _AsTheyAre(), plan.recipe.data.seed, "reference")
     description = {**_describe_data(source, shown), "measurement": "none", "store_format": FORMAT}
-    return StoredSamples(_find_or_make(source, shown, cache, description, progress), None)
+    store = _find_or_make(source, shown, cache, description, progress)
+    return StoredSamples(store, None), tuple(dataset.skipped)
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class MaskFromDataOptions(Options):
 
 def _several(folder: Path) -> bool:
     """Whether there is more than one mask; of a folder that is not there, nothing else is known."""
-    from ..folders.pictures import SUFFIXES
+    from ambientkit.pictures import SUFFIXES
 
     if not folder.is_dir():
         return True
