@@ -28,7 +28,7 @@ from ambientkit.data import (
     split,
 )
 from ambientkit.draws import draw_latent
-from ambientkit.errors import AmbientkitError, DataError, PluginError
+from ambientkit.errors import FAILURES, AmbientkitError, DataError, PluginError
 from ambientkit.interfaces import Context, Dataset, Measured, Measurement, Metric, Shape, Theta, View
 from ambientkit.machine import Machine, critic_of
 from ambientkit.optim import build_optimizer
@@ -78,7 +78,7 @@ def build(choice: Choice, context: Context) -> Any:
         return choice.build(context)
     except AmbientkitError:
         raise
-    except Exception as error:
+    except FAILURES as error:
         name, source = choice.registered.name, choice.registered.source
         raise PluginError(
             f"{choice.registered.category} {name} ({source}) could not be built: {error!r}"
@@ -381,7 +381,7 @@ def _attempt(what: str, forward: Any) -> torch.Tensor:
         result: torch.Tensor = forward()
     except AmbientkitError:
         raise
-    except Exception as error:  # a plugin's network may raise anything
+    except FAILURES as error:  # a plugin's network may raise anything
         raise PluginError(f"the {what} does not accept the data: {error!r}") from error
     return result
 

@@ -19,6 +19,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+FAILURES: tuple[type[BaseException], ...] = (Exception, SystemExit)
+"""Whatever a plugin's code may raise; Ctrl-C is the user's."""
+
 
 class AmbientkitError(Exception):
     """Base of every error that ambientkit raises on purpose."""

@@ -21,7 +21,7 @@ import pluggy
 import torch
 from torch import Tensor
 
-from ambientkit.errors import PluginError
+from ambientkit.errors import FAILURES, PluginError
 from ambientkit.interfaces import Evaluated, RunInfo, Shape
 from ambientkit.plugins import lifecycle
 from ambientkit.testing.contract import Checks, Finding, NotApplicable, Waivers, require
@@ -119,7 +119,7 @@ class CallbackCase:
         try:
             with self.play_once() as play:
                 play.all()
-        except Exception as error:  # a callback may raise anything
+        except FAILURES as error:  # a callback may raise anything
             return f"{type(error).__name__}: {error}"
         return ""
 
