@@ -113,7 +113,7 @@ TEXTS = {
 def test_a_hostile_text_is_one_short_error_in_time(name, tmp_path):
     (tmp_path / "r.yaml").write_text(TEXTS[name])
     said = outcome(lambda: ENGINE.load(tmp_path / "r.yaml"))
-    assert said or name == "many callbacks"
+    assert said or name in {"many callbacks", "many sensors"}  # those are only large
     assert len(said) < (MOST_SHOWN + 1) * 4 * (LONGEST + 10) and said.count("\n") <= MOST_SHOWN
     assert " failed: " not in said
 
@@ -246,12 +246,49 @@ def test_a_run_is_written_below_the_folder_that_was_given_whatever_its_name(lair
 
 PIECES = st.sampled_from(
     [
-        *"a §: §\n§  §- §[§]§{§}§, §&x §*x§!!int §'§\"§<<§? §|§>§#§%§@§\\§0x§1e5§~§---§...§\t§\ufeff".split(
-            "§"
-        ),
-        *"recipe: 1\n§extends: §kind: §quickstart§train: §data: {source: §measurement: §.nan§-.inf".split(
-            "§"
-        ),
+        *[
+            "a ",
+            ": ",
+            "\n",
+            "  ",
+            "- ",
+            "[",
+            "]",
+            "{",
+            "}",
+            ", ",
+            "&x ",
+            "*x",
+            "!!int ",
+            "'",
+            '"',
+            "<<",
+            "? ",
+            "|",
+            ">",
+            "#",
+            "%",
+            "@",
+            "\\",
+            "0x",
+            "1e5",
+            "~",
+            "---",
+            "...",
+            "\t",
+            "\ufeff",
+        ],
+        *[
+            "recipe: 1\n",
+            "extends: ",
+            "kind: ",
+            "quickstart",
+            "train: ",
+            "data: {source: ",
+            "measurement: ",
+            ".nan",
+            "-.inf",
+        ],
     ]
 )
 TEXT = st.one_of(
