@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -244,10 +243,10 @@ def test_a_callback_that_hangs_is_named_with_its_hook_and_its_line(monkeypatch):
     assert record.levelno == logging.WARNING and f" (at {threading.__file__}:" in message
 
 
-def test_a_callback_that_comes_back_is_not_named_and_leaves_no_thread(monkeypatch, caplog):
-    monkeypatch.setattr(watchdog, "PATIENCE", 0.2)
-    before = threading.active_count()
+def test_a_callback_that_comes_back_is_not_named_and_leaves_no_thread(caplog):
     quick = SimpleNamespace(on_step_end=hookimpl(lambda report: None))
     lifecycle([quick]).hook.on_step_end(run=None, report=None)
-    time.sleep(0.3)
-    assert not caplog.records and threading.active_count() <= before
+    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
+    for timer in timers:
+        timer.join(watchdog.PATIENCE / 3)
+    assert not caplog.records and not any(timer.is_alive() for timer in timers)
