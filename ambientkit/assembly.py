@@ -30,7 +30,7 @@ from ambientkit.data import (
     split,
 )
 from ambientkit.draws import draw_latent
-from ambientkit.errors import AmbientkitError, DataError, PluginError
+from ambientkit.errors import FAILURES, AmbientkitError, DataError, PluginError
 from ambientkit.finite import FiniteWatch
 from ambientkit.interfaces import Context, Dataset, Measured, Measurement, Metric, Shape, Theta, View
 from ambientkit.machine import Machine, critic_of
@@ -105,7 +105,7 @@ def build(choice: Choice, context: Context) -> Any:
         return choice.build(context)
     except AmbientkitError:
         raise
-    except Exception as error:
+    except FAILURES as error:
         if out_of_memory(error):
             raise
         name, source = choice.registered.name, choice.registered.source
@@ -124,8 +124,9 @@ def prepare_data(plan: Plan, cache: Path, progress: Progress = no_progress) -> t
     samples = _samples(plan, source, opened.training, cache, progress)
     held_out = held_out_of(plan, opened)
     shape = tuple(dataset.image_shape)
-    reference = _reference(plan, shape, cache, progress) if plan.reference else None
-    data = Data(samples, held_out, shape, dataset.fingerprint, tuple(dataset.skipped), context, reference)
+    reference, left_out = _reference(plan, shape, cache, progress) if plan.reference else (None, ())
+    skipped = (*dataset.skipped, *left_out)
+    data = Data(samples, held_out, shape, dataset.fingerprint, skipped, context, reference)
     return data, source.sensor
 
 
@@ -144,8 +145,11 @@ class _AsTheyAre(Measurement):
         return images
 
 
-def _reference(plan: Plan, shape: Shape, cache: Path, progress: Progress) -> Samples:
-    """The pictures of `discriminator_data`. Raises DataError where they have another shape."""
+def _reference(plan: Plan, shape: Shape, cache: Path, progress: Progress) -> tuple[Samples, tuple[str, ...]]:
+    """The pictures of `discriminator_data`, and the names of those left out.
+
+    Raises DataError where they have another shape.
+    """
     section = plan.recipe.discriminator_data
     assert plan.reference is not None and section is not None
     dataset: Dataset = build(plan.reference, Context(image_size=(shape[-2], shape[-1])))
@@ -158,7 +162,8 @@ def _reference(plan: Plan, shape: Shape, cache: Path, progress: Progress) -> Sam
     shown, _ = split(dataset.keys, holdout)
     source = Source(dataset, _AsTheyAre(), plan.recipe.data.seed, "reference")
     description = {**_describe_data(source, shown), "measurement": "none", "store_format": FORMAT}
-    return StoredSamples(_find_or_make(source, shown, cache, description, progress), None)
+    store = _find_or_make(source, shown, cache, description, progress)
+    return StoredSamples(store, None), tuple(dataset.skipped)
 
 
 @dataclass(frozen=True)
@@ -430,7 +435,7 @@ def _attempt(what: str, forward: Any) -> torch.Tensor:
         result: torch.Tensor = forward()
     except AmbientkitError:
         raise
-    except Exception as error:  # a plugin's network may raise anything
+    except FAILURES as error:  # a plugin's network may raise anything
         if out_of_memory(error):
             raise
         raise PluginError(f"the {what} does not accept the data: {error!r}") from error

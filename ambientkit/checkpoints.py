@@ -169,8 +169,12 @@ def read_meta(folder: Path) -> dict[str, Any]:
 
 
 def read_state(folder: Path) -> dict[str, Any]:
-    """Step, optimisers and what else is no network."""
-    state: dict[str, Any] = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
+    """Step, optimisers and what else is no network. Raises RunFolderError; nothing in it is executed."""
+    try:
+        state: dict[str, Any] = torch.load(folder / "state.pt", weights_only=True, map_location="cpu")
+    except Exception as error:  # damaged bytes make the reader raise nearly anything
+        why = "is damaged, or holds more than plain values, which could be code; nothing in it was run"
+        raise RunFolderError(f"{folder / 'state.pt'}: {why}") from error
     return state
 
 

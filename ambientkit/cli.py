@@ -15,7 +15,7 @@ from ambientkit.cli_plugins import check_plugin, new_plugin
 from ambientkit.cli_recipes import copy, describe, plugins, schema, show, validate
 from ambientkit.cli_runs import complete, generate, resume, run, runs
 from ambientkit.cli_shell import Shell, examples
-from ambientkit.errors import AmbientkitError, InputError, Interrupted, RecipeError
+from ambientkit.errors import FAILURES, AmbientkitError, InputError, Interrupted, RecipeError
 from ambientkit.mishaps import explained
 from ambientkit.registry import did_you_mean
 
@@ -38,7 +38,7 @@ class Verbs(click.Group):
         except OSError as error:
             click.echo(f"Error: {explained(error) or error}", err=True)
             ctx.exit(1)
-        except Exception as error:
+        except FAILURES as error:  # click's own way out is no SystemExit: that is a plugin's
             plain = explained(error)
             told = _message(plain) if plain else _bug(error, verbose=ctx.params.get("verbose", False))
             click.echo(told, err=True)
@@ -64,7 +64,7 @@ def _message(error: AmbientkitError) -> str:
     return f"{'Error' if isinstance(error, InputError) else 'The run failed'}: {error}"
 
 
-def _bug(error: Exception, *, verbose: bool) -> str:
+def _bug(error: BaseException, *, verbose: bool) -> str:
     told = f"This is a bug in ambientkit or in a plugin: {type(error).__name__}: {error}"
     if verbose:
         return "".join(traceback.format_exception(error)) + told

@@ -16,7 +16,7 @@ from ambientkit.cli_shell import (
     device_option,
     examples,
     json_option,
-    plugin_option,
+    listed_plugin_option,
     print_json,
     run_argument,
 )
@@ -65,7 +65,7 @@ from ambientkit.run_folder import read_run
 @checkpoint_option
 @device_option
 @json_option
-@plugin_option
+@listed_plugin_option
 @click.pass_obj
 def evaluate(
     shell: Shell,
@@ -88,7 +88,6 @@ def evaluate(
     The pictures and holes are those that training held out. data.source.KEY=VALUE says where the data
     lie now, if they were moved.
     """
-    read_run(folder)  # says so where it is no run, before the recipe in it is looked for
     wishes = Wishes(baselines, blend, samples, bootstrap)
     with shell.progress() as progress:
         done = engine.evaluate(

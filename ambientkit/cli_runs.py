@@ -19,6 +19,7 @@ from ambientkit.cli_shell import (
     device_option,
     examples,
     json_option,
+    listed_plugin_option,
     plugin_option,
     precision_option,
     print_json,
@@ -107,7 +108,7 @@ def _preview(shell: Shell, plan: Plan, out: Path, device: str, precision: str, a
 @precision_option
 @checkpoint_option
 @json_option
-@plugin_option
+@listed_plugin_option
 @click.pass_obj
 def resume(
     shell: Shell, folder: Path, device: str, precision: str, checkpoint: str, as_json: bool, engine: Engine
@@ -116,14 +117,13 @@ def resume(
 
     On the same device it ends with the same bits as if it had never stopped.
     """
-    read_run(folder)  # says so where it is no run, before the recipe in it is looked for
     with shell.progress() as progress:
         done = engine.resume(
             folder,
             checkpoint=checkpoint,
             device=device,
             precision=precision,
-            callbacks=_console(engine, engine.load(folder / "resolved.yaml")),
+            callbacks=_console(engine, engine.load_run(folder)),
             progress=progress,
         )
     _report(shell, done, as_json)
@@ -214,7 +214,7 @@ def _colour(
 @checkpoint_option
 @device_option
 @json_option
-@plugin_option
+@listed_plugin_option
 @click.pass_obj
 def complete(
     shell: Shell,
@@ -270,7 +270,7 @@ def complete(
 @checkpoint_option
 @device_option
 @json_option
-@plugin_option
+@listed_plugin_option
 def generate(
     folder: Path,
     count: int,

@@ -8,13 +8,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from ambientkit.blends import BLENDS
+from ambientkit.containment import contained
 from ambientkit.engine import Engine
+from ambientkit.plugins import Discovery
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -82,15 +85,29 @@ def examples(*lines: str) -> str:
 
 def plugin_option(verb: Verb) -> Verb:
     """`--plugin FILE.py`, on every verb that finds components; the verb gets an `engine`."""
+    return _plugin_option(verb, discover=True)
+
+
+def listed_plugin_option(verb: Verb) -> Verb:
+    """The same on verbs about runs: of what is installed, only plugins that the run lists are loaded."""
+    return _plugin_option(verb, discover="listed")
+
+
+def _plugin_option(verb: Verb, discover: Discovery) -> Verb:
+    @wraps(verb)
+    def held(*arguments: Any, engine: Engine, **options: Any) -> Any:
+        with contained(engine.plugins.registry):
+            return verb(*arguments, engine=engine, **options)
+
     return click.option(
         "--plugin",
         "engine",
         metavar="FILE.py",
         multiple=True,
         type=click.Path(path_type=Path),
-        callback=lambda _context, _option, files: Engine(files=files),
+        callback=lambda _context, _option, files: Engine(files=files, discover=discover),
         help="Load a plugin from a single file, which executes it. May be repeated.",
-    )(verb)
+    )(cast(Verb, held))
 
 
 def recipe_arguments(verb: Verb) -> Verb:

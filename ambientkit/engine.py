@@ -16,19 +16,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ambientkit import processes, recipe_file, run_folder
+from ambientkit.containment import contained
 from ambientkit.errors import (
     AmbientkitError,
     InputError,
     Interrupted,
+    PluginError,
     Problem,
     RecipeError,
     RunFolderError,
 )
 from ambientkit.interfaces import Context
 from ambientkit.mishaps import explained, told
-from ambientkit.plugins import Plugins, lifecycle
+from ambientkit.plugins import Discovery, Plugins, lifecycle
 from ambientkit.recipe import Plan
 from ambientkit.recipe_check import choose as choose_component
+from ambientkit.resumption import listed_plugins, require_loaded
 
 if TYPE_CHECKING:
     from ambientkit.benching import Speed
@@ -61,7 +64,8 @@ class Engine:
     """Load, check, run, resume and open runs with the plugins that are installed or given.
 
     `plugins` are modules or objects with registration hooks, `files` single-file plugins (their
-    code is executed); `discover=False` leaves out everything installed but the built-ins.
+    code is executed); `discover=False` leaves out everything installed but the built-ins, and "listed"
+    loads of it what a run folder lists when that is opened, after naming it in the log.
     """
 
     def __init__(
@@ -69,7 +73,7 @@ class Engine:
         plugins: Iterable[object] = (),
         *,
         files: Iterable[Path | str] = (),
-        discover: bool = True,
+        discover: Discovery = True,
         cache_dir: Path | str | None = None,
     ) -> None:
         self.plugins = Plugins.discover(plugins, files, discover=discover)
@@ -91,6 +95,10 @@ class Engine:
         if isinstance(recipe, Mapping):
             return recipe_file.from_mapping(recipe, self.plugins, overrides=overrides)
         return recipe_file.load(recipe, overrides, self.plugins)
+
+    def load_run(self, folder: str | Path, *overrides: str) -> Plan:
+        """The plan of a run folder. Raises RunFolderError where a plugin that it lists is not there."""
+        return self._opened(Path(folder), *overrides)[0]
 
     def validate(self, recipe: str | Path | Mapping[str, Any], *overrides: str) -> list[Problem]:
         """All problems of a recipe, warnings among them; none means it can be run."""
@@ -123,7 +131,9 @@ class Engine:
         from ambientkit.data import no_progress
         from ambientkit.inspecting.inspection import inspect
 
-        return inspect(self.load(recipe, *overrides), draws, samples, progress or no_progress)
+        plan = self.load(recipe, *overrides)
+        with contained(self.plugins.registry, PluginError):
+            return inspect(plan, draws, samples, progress or no_progress)
 
     # Runs ----------------------------------------------------------------------------------------
 
@@ -172,8 +182,7 @@ class Engine:
         from ambientkit.resumption import require_same_plugins
 
         run = Path(folder)
-        record = run_folder.read_run(run)
-        plan = self.load(run / "resolved.yaml")
+        plan, record = self._opened(run)
         require_same_plugins(record, self._provenance(plan))
         machine = _met(device, record["precision"] if precision == "auto" else precision)
         with told(run), _occupied(run, machine):
@@ -181,7 +190,8 @@ class Engine:
             path = _begin_at(run, checkpoint, plan)
             trainer = self._trainer(plan, machine, run, callbacks, progress, run, warm=path is None)
             if path is not None:
-                trainer.restore(path)
+                with _fitting(path):
+                    trainer.restore(path)
             return self._finish(trainer, machine)
 
     def open(self, folder: Path | str, *, checkpoint: str = "latest", device: str = "auto") -> TrainedRun:
@@ -189,9 +199,10 @@ class Engine:
         from ambientkit.completion import open_run
         from ambientkit.machine import choose
 
-        record = run_folder.read_run(Path(folder))
-        plan = self.load(Path(folder) / "resolved.yaml")
-        return open_run(Path(folder), plan, record, checkpoint, choose(device, record["precision"]))
+        plan, record = self._opened(Path(folder))
+        machine = choose(device, record["precision"])
+        with contained(self.plugins.registry, PluginError):
+            return open_run(Path(folder), plan, record, checkpoint, machine)
 
     def evaluate(
         self,
@@ -215,11 +226,13 @@ class Engine:
         from ambientkit.evaluating.held_out import require_same_pictures
         from ambientkit.evaluating.wishes import Wishes
 
-        runs = [self._held_out(Path(each), overrides, checkpoint, device) for each in (folder, *against)]
-        for other in runs[1:]:
-            require_same_pictures(runs[0], other)
-        chosen = choose_metrics(runs[0].plan, self.plugins, metrics, runs[0].context)
-        return evaluate(runs, chosen, wishes or Wishes(), progress or no_progress)
+        self.plugins.admit((name.partition("/")[0] for name in metrics or ()), "--metrics")
+        with contained(self.plugins.registry):
+            runs = [self._held_out(Path(each), overrides, checkpoint, device) for each in (folder, *against)]
+            for other in runs[1:]:
+                require_same_pictures(runs[0], other)
+            chosen = choose_metrics(runs[0].plan, self.plugins, metrics, runs[0].context)
+            return evaluate(runs, chosen, wishes or Wishes(), progress or no_progress)
 
     def export(self, folder: Path | str, file: Path | str, *, checkpoint: str = "latest") -> Exported:
         """Write a run's generator to `file`, .pt2 (torch.export) or .onnx, as a program without ambientkit.
@@ -265,13 +278,20 @@ class Engine:
         for override in overrides:
             if not override.startswith(("data.source.", "discriminator_data.source.")):
                 raise InputError(f"{override}: an evaluation changes nothing but data.source.KEY=VALUE")
-        record = run_folder.read_run(folder)
-        plan = self.load(folder / "resolved.yaml", *overrides)
+        plan, record = self._opened(folder, *overrides)
         step = int(checkpoints.read_meta(checkpoints.find(folder, checkpoint))["step"])
         trained = open_run(folder, plan, record, checkpoint, choose(device, record["precision"]))
         return open_held_out(trained, plan, record, step)
 
     # How it is done ------------------------------------------------------------------------------
+
+    def _opened(self, run: Path, *overrides: str) -> tuple[Plan, dict[str, Any]]:
+        """The plan of a run folder and its run.json, once the plugins that it lists are loaded."""
+        record = run_folder.read_run(run)
+        listed = listed_plugins(record, run)
+        self.plugins.admit(listed, f"{run} was made with it")
+        require_loaded(run, listed, {report.namespace for report in self.plugins.reports})
+        return self.load(run / "resolved.yaml", *overrides), record
 
     def _trainer(
         self,
@@ -291,7 +311,8 @@ class Engine:
 
         cache = Path(self._cache_dir) if self._cache_dir else cache_folder()
         group, new = machine.group, folder is None
-        prepared = prepare_together(plan, machine, cache, progress)
+        with contained(self.plugins.registry, PluginError):
+            prepared = prepare_together(plan, machine, cache, progress)
         if folder is None and group.leads:
             fill = partial(self._begin, plan, self._record(plan, machine, prepared.facts))
             folder = run_folder.create(out, plan.recipe.name, plan.recipe.seed, fill)
@@ -300,9 +321,10 @@ class Engine:
         folder = group.told(folder)
         try:
             watched = [*callbacks, Watch()]
-            return prepared.trainer(
-                folder, lambda built: lifecycle([*watched, *built] if group.leads else []), warm=warm
-            )
+            with contained(self.plugins.registry, PluginError):
+                return prepared.trainer(
+                    folder, lambda built: lifecycle([*watched, *built] if group.leads else []), warm=warm
+                )
         except BaseException:
             if new and group.leads:  # nothing was run, so nothing is left that looks like a run
                 shutil.rmtree(folder)
@@ -339,10 +361,11 @@ class Engine:
         begun = time.monotonic()
         folder = trainer.folder
         if not machine.group.leads:
-            trainer.train()
+            with contained(self.plugins.registry):
+                trainer.train()
             machine.group.close()
             return RunResult(folder, trainer.step, time.monotonic() - begun, {}, {}, trainer.info.labels)
-        with _logged(folder), _status(trainer):
+        with _logged(folder), _status(trainer), contained(self.plugins.registry):
             log.info(
                 "%s on %s, from step %d of %d",
                 trainer.info.name,
@@ -413,6 +436,17 @@ class _RunLog(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
         """Nothing; the default prints a traceback."""
+
+
+@contextmanager
+def _fitting(path: Path) -> Iterator[None]:
+    """A checkpoint from elsewhere may hold anything: what does not fit is a RunFolderError."""
+    try:
+        yield
+    except AmbientkitError:
+        raise
+    except Exception as error:
+        raise RunFolderError(f"{path}: does not fit this run: {type(error).__name__}: {error}") from error
 
 
 @contextmanager

@@ -19,6 +19,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
+FAILURES: tuple[type[BaseException], ...] = (Exception, SystemExit)
+"""Whatever a plugin's code may raise; Ctrl-C is the user's."""
+
 
 class AmbientkitError(Exception):
     """Base of every error that ambientkit raises on purpose."""
@@ -30,6 +33,17 @@ class InputError(AmbientkitError):
     """What the user gave cannot work; nothing was run."""
 
     exit_code: ClassVar[int] = 2
+
+
+MOST_SHOWN = 100
+"""Problems in one message; whoever has more has another file in hand."""
+LONGEST = 500
+"""Characters of what was written that a message repeats."""
+
+
+def cut(text: str) -> str:
+    """The text, or its beginning where it is longer than any message should be."""
+    return text if len(text) <= LONGEST else text[:LONGEST] + "..."
 
 
 @dataclass(frozen=True, order=True)
@@ -55,9 +69,10 @@ class Problem:
     warning: bool = False
 
     def __str__(self) -> str:
-        where = f"{self.place}: {self.path}" if self.path else str(self.place)
+        place = cut(str(self.place))
+        where = f"{place}: {cut(self.path)}" if self.path else place
         remedy = f"; {self.remedy}" if self.remedy else ""
-        return f"{where}: {'warning: ' if self.warning else ''}{self.message}{remedy}"
+        return f"{where}: {'warning: ' if self.warning else ''}{cut(self.message)}{cut(remedy)}"
 
 
 class RecipeError(InputError):
@@ -65,7 +80,9 @@ class RecipeError(InputError):
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = sorted(problems, key=lambda problem: (problem.place, problem.path))
-        super().__init__("\n".join(map(str, self.problems)))
+        lines = [str(problem) for problem in self.problems[:MOST_SHOWN]]
+        more = len(self.problems) - len(lines)
+        super().__init__("\n".join([*lines, *([f"and {more} more"] if more else [])]))
 
 
 class PluginError(InputError):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,8 +17,8 @@ from ambientkit.blends import Blend
 from ambientkit.completion import TrainedRun
 from ambientkit.data import to_float
 from ambientkit.errors import DataError
+from ambientkit.pictures import SUFFIXES, converted, read_picture
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
 DEEP_MODES = ("I", "F")  # 16 bits, 32 bits and float; what PIL makes of them in 8 bits is cut off, not scaled
 GREY_MODES = ("1", "L", "LA")
 Array = npt.NDArray[np.uint8]
@@ -67,8 +67,8 @@ class MaskSource:
         if self.alpha:
             if not picture.has_transparency_data:
                 raise DataError(f"{path}: has no alpha channel; give --masks or --key-colour")
-            return np.asarray(picture.convert("RGBA").getchannel("A")) < 128
-        colours = np.asarray(picture.convert("RGB")).astype(int)
+            return np.asarray(converted(path, picture, "RGBA").getchannel("A")) < 128
+        colours = np.asarray(converted(path, picture, "RGB")).astype(int)
         near: Hidden = (np.abs(colours - np.array(self.key_colour)) <= self.tolerance).all(axis=-1)
         return near
 
@@ -82,7 +82,7 @@ class MaskSource:
             )
         if mask.mode.startswith(DEEP_MODES):
             raise DataError(f"{found}: has more than 8 bits a channel; convert it to 8 bits first")
-        return np.asarray(mask.convert("L")) >= 128
+        return np.asarray(converted(found, mask, "L")) >= 128
 
 
 def _mask_file(folder: Path, name: Path) -> Path:
@@ -177,7 +177,7 @@ def _read(run: TrainedRun, path: Path, name: Path, source: MaskSource | None) ->
     channels = run.image_shape[0]
     if channels == 1 and picture.mode not in GREY_MODES:
         raise DataError(f"{path}: is in colour, and this run was trained on grey pictures; convert it first")
-    return hidden, _pixels(picture, channels)
+    return hidden, _pixels(converted(path, picture, "L" if channels == 1 else "RGB"))
 
 
 def _write(
@@ -193,26 +193,14 @@ def _write(
     return replace(file, made=float(made.float().mean()))
 
 
-def read_picture(path: Path) -> Image.Image:
-    """A picture, upright; raises DataError that names the file."""
-    try:
-        with Image.open(path) as opened:
-            opened.load()
-            return ImageOps.exif_transpose(opened)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file") from None
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path}: is no picture that can be read ({error})") from error
-
-
 def to_eight_bits(images: Tensor) -> Tensor:
     """[-1, 1] to 0..255."""
     return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
-def _pixels(picture: Image.Image, channels: int) -> Tensor:
+def _pixels(picture: Image.Image) -> Tensor:
     """uint8 (1, C, H, W)."""
-    array = np.array(picture.convert("L" if channels == 1 else "RGB"))
+    array = np.array(picture)
     return (
         torch.from_numpy(array.reshape(picture.height, picture.width, -1)).permute(2, 0, 1)[None].contiguous()
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pluggy
 import pydantic
 
-from ambientkit.errors import PluginError
+from ambientkit.errors import FAILURES, PluginError
 from ambientkit.hookspecs import HOOK_API, Lifecycle, Registration
 from ambientkit.plugin_sources import Candidate
 from ambientkit.recipe import FidelitySpec, MetricSpec
@@ -108,10 +108,20 @@ def _no_hook(plugin: object, known: Sequence[str]) -> str:
 def _collect(manager: pluggy.PluginManager, plugin: object, candidate: Candidate) -> Iterator[Registered]:
     for caller in manager.get_hookcallers(plugin) or []:
         category = CATEGORY_OF_HOOK[caller.name]
-        for component in _yielded(caller):
+        for component in _named_failures(caller.name, _yielded(caller)):
             _check_component(component, category, caller.name)
             name = f"{candidate.namespace}/{component.kind}" if candidate.namespace else component.kind
             yield Registered(category, name, component, candidate.source)
+
+
+def _named_failures(hook: str, components: Iterator[Component]) -> Iterator[Component]:
+    """The components; what the hook raises on the way is told with its name."""
+    try:
+        yield from components
+    except PluginError:
+        raise
+    except FAILURES as error:
+        raise PluginError(f"{hook} failed: {describe_failure(error)}") from error
 
 
 def _yielded(caller: pluggy.HookCaller) -> Iterator[Component]:

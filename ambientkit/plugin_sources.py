@@ -49,6 +49,12 @@ def installed(discover: bool) -> Iterator[Candidate]:
     yield from map(_from_entry_point, sorted(points, key=_order))
 
 
+def strangers() -> list[Candidate]:
+    """What is installed and is none of the built-ins; nothing of it is imported yet."""
+    built_in = {candidate.source for candidate in installed(discover=False)}
+    return [candidate for candidate in installed(discover=True) if candidate.source not in built_in]
+
+
 def from_object(plugin: object) -> Candidate:
     """A module or object given by API; namespace: its own `namespace`, else the last part of its name."""
     own = getattr(plugin, "__name__", type(plugin).__name__)

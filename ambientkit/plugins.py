@@ -6,18 +6,23 @@ Imports no torch.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pluggy
 
-from ambientkit.errors import PluginError
+from ambientkit.containment import observer
+from ambientkit.errors import FAILURES, PluginError
 from ambientkit.hookspecs import Lifecycle
 from ambientkit.plugin_loading import describe_failure, load, register_checked
-from ambientkit.plugin_sources import Candidate, from_files, from_object, installed
+from ambientkit.plugin_sources import Candidate, from_files, from_object, installed, strangers
 from ambientkit.registry import CATEGORIES, Registered, Registry, did_you_mean
 
+log = logging.getLogger("ambientkit")
+Discovery = bool | Literal["listed"]
 SHOWN = 12  # names in a message
 
 
@@ -43,20 +48,31 @@ class Plugins:
 
     registry: Registry = field(default_factory=Registry)
     reports: tuple[PluginReport, ...] = ()
+    waiting: tuple[Candidate, ...] = ()
 
     @classmethod
     def discover(
-        cls, plugins: Iterable[object] = (), files: Iterable[Path | str] = (), discover: bool = True
+        cls, plugins: Iterable[object] = (), files: Iterable[Path | str] = (), discover: Discovery = True
     ) -> Plugins:
         """Load the built-ins, what is installed, `plugins` (modules or objects) and `files` (`--plugin`).
 
-        With `discover=False` nothing installed is loaded but the built-ins. Raises PluginError where
-        one of `plugins` or `files` fails, for the user asked for it; others only leave a report.
+        With `discover=False` nothing installed is loaded but the built-ins; with "listed" all else waits
+        until `admit` names it. Raises PluginError where one of `plugins` or `files` fails, for the user
+        asked for it; others only leave a report.
         """
-        found = cls()
-        for candidate in [*installed(discover), *map(from_object, plugins), *from_files(files)]:
+        found = cls(waiting=tuple(strangers()) if discover == "listed" else ())
+        for candidate in [*installed(discover is True), *map(from_object, plugins), *from_files(files)]:
             found._load(candidate)
         return found
+
+    def admit(self, namespaces: Iterable[str], because: str) -> None:
+        """Load what waits and has one of these namespaces, after the log has named it."""
+        wanted = set(namespaces)
+        chosen = [candidate for candidate in self.waiting if candidate.namespace in wanted]
+        self.waiting = tuple(candidate for candidate in self.waiting if candidate not in chosen)
+        for candidate in chosen:
+            log.warning("%s: loading the plugin %s", because, candidate.source)
+            self._load(candidate)
 
     @property
     def failures(self) -> tuple[PluginReport, ...]:
@@ -120,36 +136,58 @@ class Plugins:
         try:
             entries = load(candidate)
             self.registry.add(entries)
-        except (Exception, SystemExit) as error:  # a plugin may do anything, but Ctrl-C is the user's
+        except FAILURES as error:
             return (), describe_failure(error)
         return tuple(sorted(f"{entry.category}/{entry.name}" for entry in entries)), None
 
     def _unknown_namespace(self, category: str, name: str, namespace: str) -> str:
         known = {report.namespace for report in self.reports if report.namespace}
         near = _nearest(name, self.registry.names(category)) or did_you_mean(namespace, known)
+        if namespace in {candidate.namespace for candidate in self.waiting}:
+            return f"ambientkit-{namespace} is installed, but run.json does not list it; is the run whole?"
         install = f"install ambientkit-{namespace} or pass --plugin {namespace}.py"
         return (
             f"no installed plugin has the namespace {namespace!r}; {near + ' or ' if near else ''}{install}"
         )
 
 
-def lifecycle(callbacks: Sequence[object]) -> pluggy.PluginManager:
-    """A manager whose hooks call `callbacks` in the order given.
+@dataclass(frozen=True)
+class Named:
+    """A callback, and what messages call it: the recipe's name for it, and where it came from."""
 
-    Raises PluginError on a callback with a misspelt hook, without any hook, or listed twice.
+    callback: object
+    name: str
+
+
+def lifecycle(callbacks: Sequence[object]) -> pluggy.PluginManager:
+    """A manager whose hooks call `callbacks` (which may be `Named`) in the order given.
+
+    What one of them raises in a hook is a RunError that names it and the hook; the watchdog names one
+    that does not come back. Raises PluginError on a callback with a misspelt hook, without any hook, or
+    listed twice.
     """
     manager = pluggy.PluginManager("ambientkit")
     manager.add_hookspecs(Lifecycle)
     # pluggy calls the last registered first.
-    for place, callback in reversed(list(enumerate(callbacks))):
-        name = type(callback).__name__
+    for place, given in reversed(list(enumerate(callbacks))):
+        named = given if isinstance(given, Named) else Named(given, type(given).__name__)
+        callback, name = named.callback, named.name
         if manager.is_registered(callback):
             raise PluginError(f"callback {name} is listed twice with the same options; remove one")
         try:
             register_checked(manager, callback, f"{place} {name}")
         except (PluginError, pluggy.PluginValidationError) as error:
             raise PluginError(f"callback {name}: {error}") from error
+        _watch(manager, callback, name)
     return manager
+
+
+def _watch(manager: pluggy.PluginManager, callback: object, name: str) -> None:
+    for caller in manager.get_hookcallers(callback) or []:
+        for hook in caller.get_hookimpls():
+            if hook.plugin is callback:
+                watched = observer(name, caller.name, hook.function)
+                hook.function = watched  # type: ignore[misc]  # pluggy has read its arguments already
 
 
 def _nearest(name: str, names: Iterable[str]) -> str:

@@ -24,7 +24,8 @@ from ambientkit.data import Batches, Progress, no_progress
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Context, RunInfo
 from ambientkit.machine import Machine
-from ambientkit.recipe import Plan
+from ambientkit.plugins import Named
+from ambientkit.recipe import Choice, Plan
 from ambientkit.trainer import Trainer
 from ambientkit.updates import Game
 
@@ -96,7 +97,7 @@ class Prepared:
 
         `warm`: begin with the weights that `train.init_from` names (a resumed run has its own).
         """
-        callbacks = [build(choice, self.data.context) for choice in self.plan.callbacks]
+        callbacks = [_named(choice, build(choice, self.data.context)) for choice in self.plan.callbacks]
         trainer = Trainer(
             plan=self.plan,
             game=self.game,
@@ -122,6 +123,10 @@ class Prepared:
             batch_size=self.plan.recipe.train.batch_size,
             labels=self.labels,
         )
+
+
+def _named(choice: Choice, callback: object) -> Named:
+    return Named(callback, f"{choice.registered.name} ({choice.registered.source})")
 
 
 def prepare(plan: Plan, machine: Machine, cache: Path, progress: Progress | None = None) -> Prepared:

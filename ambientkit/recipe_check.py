@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Protocol
 
-from ambientkit.errors import AmbientkitError, Place, Problem, RecipeError
+from ambientkit.errors import FAILURES, AmbientkitError, Place, Problem, RecipeError
 from ambientkit.interfaces import Context, Measurement
 from ambientkit.recipe import Choice, FidelitySpec, MetricSpec, Plan, Recipe
 from ambientkit.recipe_messages import validate
@@ -103,7 +103,7 @@ def _resolve(
         return None, [Problem(kind.place, where, f"unknown {category} {kind.value!r}", remedy)]
     try:
         return _checked(tree, keys, registered, plugins)
-    except Exception as error:  # a plugin's own validator may fail in any way
+    except FAILURES as error:  # a plugin's own validator may fail in any way
         return None, [_failure(tree, keys, registered, error)]
 
 
@@ -187,7 +187,7 @@ def _declared(tree: Node, recipe: Recipe, chosen: dict[Keys, Choice]) -> _Declar
     for keys, choice in chosen.items():
         try:
             result.facts[keys] = _facts(choice, context)
-        except Exception as error:
+        except FAILURES as error:
             result.facts[keys] = frozenset()
             result.problems.append(_failure(tree, keys, choice.registered, error))
     return result
@@ -232,7 +232,7 @@ def _complaints(case: Case, chosen: dict[Keys, Choice]) -> Iterator[Problem]:
 def _complaints_of(tree: Node, keys: Keys, choice: Choice, context: Context) -> Iterator[Problem]:
     try:
         complaints = list(choice.complaints(context))
-    except Exception as error:
+    except FAILURES as error:
         yield _failure(tree, keys, choice.registered, error)
         return
     for complaint in complaints:
@@ -255,7 +255,7 @@ def _all_facts(case: Case, chosen: dict[Keys, Choice]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _failure(tree: Node, keys: Keys, entry: Registered, error: Exception) -> Problem:
+def _failure(tree: Node, keys: Keys, entry: Registered, error: BaseException) -> Problem:
     """A component that fails while it is asked is a problem of the recipe that names it, no traceback."""
     reason = str(error) if isinstance(error, AmbientkitError) else f"{type(error).__name__}: {error}"
     message = f"{entry.category} {entry.name!r} (from {entry.source}) failed: {reason}"

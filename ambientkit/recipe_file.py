@@ -18,7 +18,17 @@ from typing import Any
 from ambientkit.errors import Place, Problem, RecipeError
 from ambientkit.recipe import Plan
 from ambientkit.recipe_check import PluginSource, check
-from ambientkit.recipe_yaml import MAX_BYTES, Keys, Node, dotted, fault, from_plain, parse
+from ambientkit.recipe_yaml import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    MAX_NODES,
+    Keys,
+    Node,
+    dotted,
+    fault,
+    from_plain,
+    parse,
+)
 from ambientkit.registry import did_you_mean
 
 MAX_PARENTS = 10
@@ -32,8 +42,8 @@ def load(path: str | Path, overrides: Sequence[str], plugins: PluginSource) -> P
 
     Raises RecipeError with every problem; what is only doubtful is in `Plan.warnings`.
     """
-    text, tree = _read_merged(path, overrides)
-    return check(tree, plugins, text)
+    text, tree, warnings = _read_merged(path, overrides)
+    return _warned(check(tree, plugins, text), warnings)
 
 
 def from_mapping(
@@ -46,8 +56,9 @@ def from_mapping(
 
     Raises RecipeError with every problem, placed in `name`.
     """
-    tree = _with_parents(from_plain(data, Place(name)), Path(), ())
-    return check(_overridden(tree, overrides), plugins, "")
+    parents = _Parents(Path())
+    tree = parents.under(from_plain(data, Place(name)), Path())
+    return _warned(check(_overridden(tree, overrides), plugins, ""), parents.warnings)
 
 
 def origins(path: str | Path, overrides: Sequence[str]) -> list[tuple[str, Any, Place]]:
@@ -55,19 +66,22 @@ def origins(path: str | Path, overrides: Sequence[str]) -> list[tuple[str, Any, 
 
     Options that are left to their defaults are not in it. Raises RecipeError.
     """
-    _, tree = _read_merged(path, overrides)
+    _, tree, _ = _read_merged(path, overrides)
     return [(dotted(keys), node.plain(), node.place) for keys, node in tree.leaves()]
 
 
-def _read_merged(path: str | Path, overrides: Sequence[str]) -> tuple[str, Node]:
-    """(text as written, tree after parents and overrides)."""
+def _read_merged(path: str | Path, overrides: Sequence[str]) -> tuple[str, Node, list[Problem]]:
+    """(text as written, tree after parents and overrides, warnings)."""
     file = find(path)
-    text = _text_of(file)
-    written = parse(text, str(file))
+    parents = _Parents(file.parent)
+    text, written = parents.read(file)
     if written.value is None:
         raise fault(written.place, (), "is empty", "begin with 'recipe: 1', or copy a shipped recipe")
-    tree = _with_parents(written, file.parent, (file,))
-    return text, _overridden(tree, overrides)
+    return text, _overridden(parents.under(written, file.parent), overrides), parents.warnings
+
+
+def _warned(plan: Plan, warnings: Sequence[Problem]) -> Plan:
+    return replace(plan, warnings=(*warnings, *plan.warnings))
 
 
 # Finding and reading ----------------------------------------------------------------------------
@@ -145,21 +159,53 @@ def _text_of(file: Path) -> str:
 # Parents ----------------------------------------------------------------------------------------
 
 
-def _with_parents(tree: Node, folder: Path, chain: tuple[Path, ...]) -> Node:
-    """The tree over its parent's, over the parent's parent's; the key `extends` is gone."""
-    if not isinstance(tree.value, dict) or "extends" not in tree.value:
-        return tree
-    own = dict(tree.value)
-    name = own.pop("extends")
-    parent = _parent_of(name, folder, chain)
-    parsed = parse(_text_of(parent), str(parent))
-    if not isinstance(parsed.value, dict):
-        raise fault(parsed.place, (), "a recipe must be a mapping of keys to values")
-    base = _with_parents(parsed, parent.parent, (*chain, parent))
-    return merged(base, replace(tree, value=own))
+class _Parents:
+    """Reads a recipe and its parents: together they may be no larger than one recipe may.
+
+    `warnings` tell of each that lies outside `home`, the folder of the recipe that was given.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.resolve()
+        self.files: list[Path] = []
+        self.warnings: list[Problem] = []
+        self._size = self._values = 0
+
+    def read(self, file: Path) -> tuple[str, Node]:
+        """Text and tree of a file. Raises RecipeError where all that was read is too much."""
+        text = _text_of(file)
+        self._size += len(text)
+        if self._size > MAX_BYTES:
+            raise fault(Place(str(file)), (), f"with its parents larger than {MAX_BYTES:,} bytes")
+        tree = parse(text, str(file))
+        self._values += tree.count()
+        if self._values > MAX_NODES:
+            raise fault(Place(str(file)), (), f"with its parents more than {MAX_NODES} values")
+        self.files.append(file)
+        return text, tree
+
+    def under(self, tree: Node, folder: Path) -> Node:
+        """The tree over its parent's, over the parent's parent's; the key `extends` is gone."""
+        if not isinstance(tree.value, dict) or "extends" not in tree.value:
+            return tree
+        own = dict(tree.value)
+        name = own.pop("extends")
+        parent = _parent_of(name, folder, self.files)
+        self._tell_outside(parent, name.place)
+        _, parsed = self.read(parent)
+        if not isinstance(parsed.value, dict):
+            raise fault(parsed.place, (), "a recipe must be a mapping of keys to values")
+        return merged(self.under(parsed, parent.parent), replace(tree, value=own))
+
+    def _tell_outside(self, parent: Path, place: Place) -> None:
+        file = parent.resolve()
+        if file.is_relative_to(self.home) or parent in shipped().values():
+            return
+        message = f"reads {file}, which lies outside the recipe's folder"
+        self.warnings.append(Problem(place, "extends", message, "see that it is the file you mean", True))
 
 
-def _parent_of(node: Node, folder: Path, chain: tuple[Path, ...]) -> Path:
+def _parent_of(node: Node, folder: Path, chain: Sequence[Path]) -> Path:
     name = node.value
     if not isinstance(name, str):
         raise fault(node.place, ("extends",), "must be text: one YAML file or shipped recipe")
@@ -228,6 +274,8 @@ def _parsed_override(text: str) -> tuple[list[str], Node]:
         raise fault(place, (), "has no '='", "write KEY=VALUE, such as train.batch_size=32")
     if not all(keys):
         raise fault(place, (), "has an empty key", "write KEY=VALUE, such as train.batch_size=32")
+    if len(keys) > MAX_DEPTH:
+        raise fault(place, (), f"reaches more than {MAX_DEPTH} deep")
     if keys == ["extends"]:
         raise fault(place, (), "'extends' cannot be overridden", "write it in the recipe")
     return keys, parse(value, place.file, at=place)

@@ -7,7 +7,7 @@ only its parser is used, and what a scalar means is decided here (YAML 1.2, core
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -53,6 +53,14 @@ class Node:
             child: Node = self.value[part]
             return child
         return None
+
+    def count(self) -> int:
+        """How many values there are, this one among them."""
+        held = self.value
+        inner: Iterable[Node] = ()
+        if isinstance(held, dict | list):
+            inner = held.values() if isinstance(held, dict) else held
+        return 1 + sum(child.count() for child in inner)
 
     def find(self, path: Sequence[str | int]) -> Node | None:
         """The value at `path`, None where there is none."""
@@ -293,26 +301,45 @@ def _syntax(error: yaml.YAMLError, text: str, place_of: Callable[[yaml.Mark | No
 # Plain data -------------------------------------------------------------------------------------
 
 
-def from_plain(data: Any, place: Place, path: Keys = ()) -> Node:
+def from_plain(data: Any, place: Place) -> Node:
     """A tree of plain Python data, all of it at `place`; tuples are lists, paths are text.
 
-    Raises RecipeError on anything that YAML could not hold, and where it is nested too deep.
+    Raises RecipeError on anything that YAML could not hold, and where it is nested too deep or too large.
     """
-    if len(path) > MAX_DEPTH:
-        raise fault(place, path[:3], f"nested more than {MAX_DEPTH} deep")
-    if isinstance(data, Mapping):
-        wrong = [key for key in data if not isinstance(key, str)]
-        if wrong:
-            raise fault(place, path, f"the key {wrong[0]!r} is not text")
-        return Node({key: from_plain(value, place, (*path, key)) for key, value in data.items()}, place)
-    if isinstance(data, list | tuple):
-        return Node([from_plain(item, place, (*path, i)) for i, item in enumerate(data)], place)
-    if data is None or isinstance(data, bool | float):
-        return Node(data, place)
-    try:
-        return Node(_plain_scalar(data), place)
-    except (TypeError, ValueError) as error:
-        raise fault(place, path, str(error) or "not plain data") from None
+    return _Planter(place).plant(data, ())
+
+
+class _Planter:
+    """Turns plain data into a tree; what stands in several places counts once for each."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._count = 0
+
+    def plant(self, data: Any, path: Keys) -> Node:
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise fault(self.place, path[:3], f"more than {MAX_NODES} values")
+        if len(path) > MAX_DEPTH:
+            raise fault(self.place, path[:3], f"nested more than {MAX_DEPTH} deep")
+        return Node(self._value(data, path), self.place)
+
+    def _value(self, data: Any, path: Keys) -> Any:
+        if isinstance(data, Mapping):
+            return {self._key(key, path): self.plant(value, (*path, key)) for key, value in data.items()}
+        if isinstance(data, list | tuple):
+            return [self.plant(item, (*path, index)) for index, item in enumerate(data)]
+        if data is None or isinstance(data, bool | float):
+            return data
+        try:
+            return _plain_scalar(data)
+        except (TypeError, ValueError) as error:
+            raise fault(self.place, path, str(error) or "not plain data") from None
+
+    def _key(self, key: Any, path: Keys) -> str:
+        if not isinstance(key, str):
+            raise fault(self.place, path, f"the key {repr(key)[:40]} is not text")
+        return key
 
 
 def _plain_scalar(data: Any) -> int | str:

@@ -2,11 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ambientkit.errors import RunFolderError
 from ambientkit.recipe import Plan
+
+_ALWAYS = ("plugins", "precision", "image_shape", "measured_shape", "known_shapes", "fill", "data")
+
+
+def listed_plugins(record: Mapping[str, Any], run: Path) -> dict[str, str]:
+    """What to do about each plugin that a run was made with, by namespace; the built-ins are none.
+
+    Raises RunFolderError where run.json does not say.
+    """
+    missing = [name for name in _ALWAYS if name not in record]
+    if missing:
+        raise RunFolderError(f"{run / 'run.json'}: lacks {', '.join(missing)}; it is damaged")
+    try:
+        return {
+            each["namespace"]: _how(each["namespace"], each["version"], each["source"])
+            for each in record["plugins"]
+            if each["namespace"] and not each["source"].startswith("built-in")
+        }
+    except (TypeError, KeyError, AttributeError) as error:
+        raise RunFolderError(f"{run / 'run.json'}: its list of plugins is damaged ({error!r})") from error
+
+
+def _how(namespace: str, version: str, source: str) -> str:
+    kind, _, rest = source.partition(" ")
+    if kind == "file":
+        return f"read {rest}, then give it with --plugin"
+    if kind == "object":
+        return f"give {rest} to Engine(plugins=[...])"
+    return f"pip install {kind}=={version}, or give it with --plugin {namespace}.py"
+
+
+def require_loaded(run: Path, listed: Mapping[str, str], loaded: Container[str]) -> None:
+    """Raise RunFolderError that says which plugins of a run are not here, and how to get them."""
+    lines = [f"plugin {name!r}: {how}" for name, how in listed.items() if name not in loaded]
+    if lines:
+        raise RunFolderError(f"{run}: was made with plugins that are not here: " + "; ".join(lines))
 
 
 def require_same_plugins(record: Mapping[str, Any], now: Sequence[Mapping[str, str]]) -> None:

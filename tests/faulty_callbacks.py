@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 from pathlib import Path
 
@@ -130,6 +131,20 @@ class RewritesTheRun(GoodCallback):
         (run.folder / "run.json").write_text('{"outcome": "splendid"}', encoding="utf-8")
 
 
+class ReachesForWeights(GoodCallback):
+    @hookimpl
+    def on_step_end(self, run, report):
+        report._trainer.game.generator.network.weight.data.zero_()
+
+
+class SearchesForWeights(GoodCallback):
+    @hookimpl
+    def on_run_end(self, run, step, outcome):
+        for each in gc.get_objects():
+            if type(each) is torch.nn.Linear and each.weight.shape == (1, 2):
+                each.weight.data.zero_()
+
+
 class AddsToCheckpoints(GoodCallback):
     @hookimpl
     def on_checkpoint(self, run, step, folder):
@@ -147,6 +162,8 @@ FAULTY_CALLBACKS = {
     ChangesTheRecipe: "what_it_is_told_is_not_changed",
     ChangesFigures: "what_it_is_told_is_not_changed",
     ChangesPictures: "what_it_is_told_is_not_changed",
+    ReachesForWeights: "weights_are_left_alone",
+    SearchesForWeights: "weights_are_left_alone",
     Shuffles: "global_random_states_are_left_alone",
     StopsGradients: "torchs_settings_are_left_alone",
     WritesAnywhere: "it_writes_only_into_the_runs_folder",

@@ -114,6 +114,14 @@ class DividesByNothing(GoodObjective):
             weight.div_(weight.abs().min() * 0)
 
 
+class WritesWeights(GoodObjective):
+    def discriminator_terms(self, critic, real, fake):
+        terms = super().discriminator_terms(critic, real, fake)
+        for weight in critic.parameters():
+            weight.data.mul_(0.5)
+        return terms
+
+
 class PenaltyOverTheBatch(GoodObjective):
     def penalty_terms(self, critic, real, fake):
         return {"steep": 1e-2 * critic(real).reshape(len(real.y), -1).mean(1).square().sum()}
@@ -139,6 +147,7 @@ FAULTY_OBJECTIVES = {
     DrawsWithNumpy: "randomness_is_torchs_alone",
     DrawsForItself: "randomness_is_torchs_alone",
     SetsTheSeed: "randomness_is_torchs_alone",
+    WritesWeights: "weights_are_left_to_the_optimiser",
     PenaltyOverTheBatch: "terms_are_means_over_the_batch",
     NeverDue: "penalties_are_due_at_whole_intervals",
     DividesByNothing: "after_a_step_the_discriminator_is_sound",

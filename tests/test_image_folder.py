@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 import torch
 from ambientkit_plugins.folders import ImageFolderOptions, _build, dataset
-from ambientkit_plugins.folders import pictures as pictures_module
 from ambientkit_plugins.folders.pictures import Framing
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ambientkit import Context
+from ambientkit import Context, pictures
 from ambientkit.errors import DataError
 
 
@@ -185,8 +184,8 @@ def test_nothing_readable_is_refused(tmp_path):
 
 
 def test_pictures_of_too_many_pixels_are_refused(three, monkeypatch):
-    monkeypatch.setattr(pictures_module, "MOST_PIXELS", 100)
-    with pytest.raises(DataError, match="12 x 12 is more than 100 pixels"):
+    monkeypatch.setattr(pictures, "MOST_MEGAPIXELS", 100e-6)
+    with pytest.raises(DataError, match=r"a\.png: .*12 x 12 is more than 0\.0001 megapixels"):
         folder(three)
 
 

@@ -136,10 +136,10 @@ def test_public_names_are_told_to_type_checkers():
 
 
 def test_built_ins_use_public_names_alone():
-    """Names of `ambientkit` itself, its errors, contracts and registry: what a stranger may rely on."""
+    """Names of `ambientkit` itself, its errors, contracts, registry and picture reader: for strangers too."""
     public = {
         "ambientkit",
-        *(f"ambientkit.{name}" for name in ("errors", "interfaces", "registry", "hookspecs")),
+        *(f"ambientkit.{name}" for name in ("errors", "interfaces", "registry", "hookspecs", "pictures")),
     }
     seen = 0
     for path in sorted((ROOT / "plugins").rglob("*.py")):

@@ -215,7 +215,7 @@ def test_two_pictures_of_one_name_are_refused(run, tmp_path):
 
 def test_files_that_are_no_pictures_or_not_there_are_named(run, tmp_path):
     (tmp_path / "bad.png").write_bytes(b"not a picture")
-    with pytest.raises(DataError, match=r"bad\.png: is no picture that can be read"):
+    with pytest.raises(DataError, match=r"bad\.png: cannot be read as a picture"):
         complete(run, [tmp_path / "bad.png"], tmp_path / "out", key_colour=(0, 0, 0))
     with pytest.raises(DataError, match="there is no such file or folder"):
         find_pictures([tmp_path / "nothing"])

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ambientkit.assembly import Opened, build_sensor, open_data
 from ambientkit.data import Progress, no_progress, rendered, to_float
-from ambientkit.errors import InputError, PluginError
+from ambientkit.errors import FAILURES, InputError, PluginError
 from ambientkit.inspecting.further import Further, examine
 from ambientkit.inspecting.masks import Gap, collect, compare, pairs
 from ambientkit.inspecting.noise import Noise, noise_level
@@ -151,7 +151,7 @@ def _claim(choice: Choice, opened: Opened) -> tuple[Verdict, str] | None:
     sensor = f"measurement {choice.registered.name} ({choice.registered.source})"
     try:
         claim = choice.options.identifiability(opened.context)
-    except Exception as error:  # a plugin's code may raise anything
+    except FAILURES as error:
         raise PluginError(f"{sensor}: identifiability failed: {error!r}") from error
     if claim is not None and claim[0] not in get_args(Verdict):
         allowed = ", ".join(map(repr, get_args(Verdict)))

@@ -1,7 +1,7 @@
 """The contract of observers of a run: `check_callback`.
 
 Callbacks are told of a small run that nobody trains: a start, three steps, figures, a checkpoint, an end.
-They get no network, so there are no weights that they could change.
+They are handed no network; one lies where the engine's own reports keep theirs, to see whether it is let be.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pluggy
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ambientkit.errors import PluginError
+from ambientkit.errors import FAILURES, PluginError
 from ambientkit.interfaces import Evaluated, RunInfo, Shape
 from ambientkit.plugins import lifecycle
 from ambientkit.testing.contract import Checks, Finding, NotApplicable, Waivers, require
@@ -40,9 +41,15 @@ class _Report:
     """A step, as callbacks are told of it."""
 
     step: int
+    network: nn.Module
     y_shape: Shape = SHAPE
     told: list[dict[str, float]] = field(default_factory=list)
     shown: list[tuple[Evaluated, dict[str, Tensor]]] = field(default_factory=list)
+
+    @property
+    def _trainer(self) -> Any:
+        """Private in the engine's reports; a callback that reaches for it finds the network."""
+        return SimpleNamespace(game=SimpleNamespace(generator=SimpleNamespace(network=self.network)))
 
     def terms(self) -> dict[str, float]:
         """Terms of both players."""
@@ -70,6 +77,7 @@ class _Play:
     y_shape: Shape = SHAPE
     figures: dict[str, float] = field(default_factory=lambda: dict(FIGURES))
     reports: list[_Report] = field(default_factory=list)
+    network: nn.Module = field(default_factory=lambda: nn.Linear(2, 1))
 
     def all(self, stop: int = STEPS, outcome: str = "finished") -> None:
         """From the start to the end."""
@@ -86,7 +94,7 @@ class _Play:
 
     def step(self, step: int) -> None:
         """A step, then figures, then a checkpoint."""
-        report = _Report(step, self.y_shape)
+        report = _Report(step, self.network, self.y_shape)
         self.reports.append(report)
         self.hooks.hook.on_step_end(run=self.info, report=report)
         self.hooks.hook.on_evaluation(run=self.info, step=step, figures=self.figures)
@@ -119,7 +127,7 @@ class CallbackCase:
         try:
             with self.play_once() as play:
                 play.all()
-        except Exception as error:  # a callback may raise anything
+        except FAILURES as error:  # a callback may raise anything
             return f"{type(error).__name__}: {error}"
         return ""
 
@@ -252,6 +260,20 @@ def what_it_is_told_is_not_changed(case: CallbackCase) -> None:
         for samples, before in report.shown:
             changed = [name for name, part in named_tensors(samples).items() if not same(part, before[name])]
             require(not changed, f"it wrote into {changed} of `report.samples`", "change a copy: .clone()")
+
+
+@CALLBACK_CHECKS.add
+def weights_are_left_alone(case: CallbackCase) -> None:
+    """A run's networks are the same, whoever looks."""
+    with case.play() as play:
+        before = copy.deepcopy(play.network.state_dict())
+        play.all()
+        changed = [name for name, value in play.network.state_dict().items() if not same(value, before[name])]
+    require(
+        not changed,
+        f"it changed the weights of a network ({', '.join(changed)})",
+        "observe only: what is meant to train is an objective or a fidelity",
+    )
 
 
 @CALLBACK_CHECKS.add

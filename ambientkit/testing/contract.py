@@ -19,7 +19,7 @@ from typing import Any, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
 import pluggy
 
-from ambientkit.errors import AmbientkitError
+from ambientkit.errors import FAILURES, AmbientkitError
 from ambientkit.registry import did_you_mean
 
 CaseT = TypeVar("CaseT")
@@ -92,12 +92,12 @@ class Check(Generic[CaseT]):
             return Finding(self.name, "skipped", str(reason))
         except BrokenPromiseError as broken:
             return Finding(self.name, "failed", str(broken))
-        except Exception as error:  # a component under test may raise anything
+        except FAILURES as error:  # a component under test may raise anything
             return Finding(self.name, "failed", raised(error))
         return Finding(self.name, "passed")
 
 
-def raised(error: Exception) -> str:
+def raised(error: BaseException) -> str:
     """What a component raised, in one line, and where in its code."""
     if isinstance(error, AmbientkitError):
         return f"it raised {type(error).__name__}: {error}"
@@ -105,7 +105,7 @@ def raised(error: Exception) -> str:
     return f"it raised {type(error).__name__}: {text}{_place(error)}"
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """Where in the component's own code the error arose."""
     others = [Path(file).parent for file in (pluggy.__file__, __file__)]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ambientkit.errors import FAILURES
 from ambientkit.interfaces import Measurement, Shape, Theta
 from ambientkit.streams import stream
 from ambientkit.testing.contract import NotApplicable, not_applicable
@@ -148,7 +149,7 @@ def _works(method: str, call: Callable[[], MadeT]) -> MadeT:
     """What a method returns; leaves the check where it raises: the check of that method says why."""
     try:
         return call()
-    except Exception as error:
+    except FAILURES as error:
         raise NotApplicable(f"`{method}` has to work first: {type(error).__name__}: {error}") from error
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ambientkit.errors import AmbientkitError
+from ambientkit.errors import FAILURES, AmbientkitError
 from ambientkit.interfaces import Measurement, Shape
 from ambientkit.testing.contract import Checks, not_applicable, require
 from ambientkit.testing.measurement_case import (
@@ -210,7 +210,7 @@ def copies_and_pickles_measure_the_same(case: MeasurementCase) -> None:
     for how, make in makers.items():
         try:
             other = make(case.sensor)
-        except Exception as error:
+        except FAILURES as error:
             require(False, f"{how} of the sensor fails: {type(error).__name__}: {error}", _COPY_REMEDY)
         twin = MeasurementCase(other, case.image_shape, case.seed, count=case.count)
         same_theta = equal(twin.theta, case.theta)
@@ -246,7 +246,7 @@ def other_sizes_and_channels_work_or_are_refused(case: MeasurementCase) -> None:
             complaint = _complaint_of(case, shape)
         except AmbientkitError as refusal:
             complaint = "" if str(refusal).strip() else f"{type(refusal).__name__} without a message"
-        except Exception as error:
+        except FAILURES as error:
             complaint = f"{type(error).__name__}: {error}"
         require(
             not complaint,

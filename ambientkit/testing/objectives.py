@@ -271,12 +271,25 @@ def views_are_not_written_to(case: ObjectiveCase) -> None:
 
 
 @OBJECTIVE_CHECKS.add
+def weights_are_left_to_the_optimiser(case: ObjectiveCase) -> None:
+    """Terms are worked out without a change of the discriminator, which is called and nothing else."""
+    for method, player in case.players().items():
+        critic = _ToyCritic()
+        player(critic, _spread(0.2), _spread(-0.3))
+        require(
+            critic.weight.item() == 1.0,
+            f"`{method}` changed the discriminator's weights",
+            "return terms alone; what must be done after an update belongs into `after_discriminator_step`",
+        )
+
+
+@OBJECTIVE_CHECKS.add
 def randomness_is_torchs_alone(case: ObjectiveCase) -> None:
     """What is drawn (places between real and fake, say) comes from the generator that the engine sets."""
     for method, player in case.players().items():
         player(_ToyCritic(), _spread(0.2), _spread(-0.3))  # leaves the check where there are no terms
-        work = partial(case.raw, method, _ToyCritic())
-        require_only_torch_is_random(lambda: work(_spread(0.2), _spread(-0.3)))  # noqa: B023 - called at once
+        work = partial(case.raw, method)
+        require_only_torch_is_random(lambda: work(_ToyCritic(), _spread(0.2), _spread(-0.3)))  # noqa: B023 - called at once
 
 
 @OBJECTIVE_CHECKS.add

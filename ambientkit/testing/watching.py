@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ambientkit.errors import InputError, PluginError
+from ambientkit.errors import FAILURES, InputError, PluginError
 from ambientkit.testing.contract import BrokenPromiseError, NotApplicable, raised, require
 from ambientkit.testing.measurement_case import described, fixed_global_states, same
 
@@ -24,7 +24,7 @@ def works_first(what: str, call: Callable[[], T]) -> T:
     """What `call` returns; where it raises, the check is left: another check says what is wrong."""
     try:
         return call()
-    except Exception as error:  # a component under test may raise anything
+    except FAILURES as error:  # a component under test may raise anything
         raise NotApplicable(f"{what} has to work first: {type(error).__name__}: {error}") from error
 
 
@@ -35,7 +35,7 @@ def advised(remedy: str) -> Iterator[None]:
         yield
     except (BrokenPromiseError, NotApplicable):
         raise
-    except Exception as error:  # a component under test may raise anything
+    except FAILURES as error:  # a component under test may raise anything
         raise BrokenPromiseError(f"{raised(error)}; {remedy}") from error
 
 
@@ -155,7 +155,7 @@ def require_works_or_refuses(
         call()
     except refusal:
         return
-    except Exception as error:
+    except FAILURES as error:
         name = refusal.__name__
         raise BrokenPromiseError(
             f"given {what}, {raised(error)}; do without, or raise ambientkit.errors.{name} that says "

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from ambientkit import Dataset
 from ambientkit.errors import DataError
+from ambientkit.pictures import SUFFIXES, UnreadableError, picture_size
 
-from .pictures import SUFFIXES, Framing, Size, load_pixels, picture_size
+from .pictures import Framing, Size, load_pixels
 
 T = TypeVar("T")
 SEEN_OF_A_FILE = 1 << 16  # bytes at each end
@@ -87,7 +88,7 @@ def _size_if_sound(path: Path, framing: Framing) -> Size | None:
     try:
         load_pixels(path, framing)
         return picture_size(path)
-    except DataError:
+    except UnreadableError:
         return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
@@ -43,6 +43,9 @@ class IncompleteOptions(Options):
     """Grow what is hidden by so many pixels to every side: JPEG bleeds over the edge of a hole."""
     value_range: tuple[float, float] | None = None
     """The values of float images that stand for black and white; needed for those, and only for those."""
+    on_bad_image: Literal["fail", "skip"] = "fail"
+    """`fail`: refuse, naming the file. `skip`: leave out and report pictures that cannot be read, or whose
+    mask cannot. A mask that is not there, or does not fit, is refused all the same."""
 
     @property
     def from_arrays(self) -> bool:
@@ -72,6 +75,8 @@ class IncompleteOptions(Options):
             yield Complaint("invert", "is about `masks`, which are not given", "remove it")
         if self.tolerance and self.key_colour is None:
             yield Complaint("tolerance", "is about `key_colour`, which is not given", "remove it")
+        if self.on_bad_image == "skip" and self.from_arrays:
+            yield Complaint("on_bad_image", "is about picture files, and these are arrays", "remove it")
         if self.value_range is not None and not self.from_arrays:
             yield Complaint("value_range", "is about float arrays; picture files have 8 bits", "remove it")
         if self.value_range is not None and self.value_range[0] >= self.value_range[1]:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ambientkit.errors import DataError
 
+from ..array_files import Array, load_arrays, names_of
 from . import IncompleteOptions
 from .samples import Samples, near_colour
-
-Array = NDArray[Any]
 
 
 def read_arrays(source: Path, options: IncompleteOptions) -> Samples:
     """Pictures and masks of an `.npz` or `.npy` file. Raises DataError that names what is wrong."""
-    arrays = _load(source) if source.suffix.lower() == ".npz" else {"images": _load(source)["array"]}
+    arrays = load_arrays(source, "images")
     if "images" not in arrays:
-        raise DataError(f"{source}: holds {_names(arrays)}, but no `images`")
+        raise DataError(f"{source}: holds {names_of(arrays)}, but no `images`")
     images = _channels_first(source, arrays["images"])
     hidden = _hidden(source, arrays, images, options)
     if hidden.shape != (len(images), *images.shape[2:]):
@@ -33,21 +29,6 @@ def read_arrays(source: Path, options: IncompleteOptions) -> Samples:
     keys = [f"{index:06d}" for index in range(len(images))]
     holes = torch.from_numpy(np.ascontiguousarray(hidden))[:, None]
     return Samples(_values(source, images, holes, options), holes, keys)
-
-
-def _load(path: Path) -> dict[str, Array]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"array": loaded}
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: cannot be read as numpy arrays: {error}") from error
-
-
-def _names(arrays: dict[str, Array]) -> str:
-    return ", ".join(f"`{name}`" for name in sorted(arrays)) or "nothing"
 
 
 def _channels_first(source: Path, images: Array) -> Array:
@@ -61,12 +42,14 @@ def _channels_first(source: Path, images: Array) -> Array:
 def _hidden(source: Path, arrays: dict[str, Array], images: Array, options: IncompleteOptions) -> Array:
     """Bool (N, H, W) from the one mask source there is."""
     carried = [name for name in ("hidden", "observed") if name in arrays]
+    if carried and options.masks is not None:
+        raise DataError(f"{source}: holds {names_of(arrays)}, so `masks` would be one too many; remove it")
     if options.masks is not None:
         return np.not_equal(_mask_file(options.masks.expanduser()), options.invert)
     if len(carried) + (options.key_colour is not None) != 1:
         raise DataError(
             f"{source}: exactly one of the arrays `hidden` and `observed` and the option `key_colour` "
-            f"tells what is hidden; the file holds {_names(arrays)}"
+            f"tells what is hidden; the file holds {names_of(arrays)}"
         )
     if options.key_colour is not None:
         if images.dtype != np.uint8:
@@ -76,8 +59,8 @@ def _hidden(source: Path, arrays: dict[str, Array], images: Array, options: Inco
 
 
 def _mask_file(path: Path) -> Array:
-    arrays = _load(path)
-    if "array" not in arrays:
+    arrays = load_arrays(path, "array")
+    if "array" not in arrays or len(arrays) > 1:
         raise DataError(f"{path}: `masks` of an .npy file must be an .npy file too")
     return _as_bool(path, "the masks", arrays["array"])
 

@@ -27,6 +27,7 @@ class IncompletePictures(Dataset):
         self.data_masks = dilated(samples.hidden, dilate)
         self._y = samples.images.masked_fill(self.data_masks, 0)
         self.keys = samples.keys
+        self.skipped = samples.skipped
         self.image_shape = tuple(self._y.shape[1:])
         self.fingerprint = _fingerprint(self._y, self.data_masks, self.keys)
 

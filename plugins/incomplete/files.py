@@ -8,12 +8,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from ambientkit.errors import DataError
+from ambientkit.pictures import UnreadableError, converted, read_flat, read_picture, to_array
 
 from ..folders.dataset import find_pictures, in_threads
-from ..folders.pictures import flatten, read_picture, to_array, unreadable
 from . import IncompleteOptions
 from .samples import Samples, near_colour
 
@@ -30,13 +29,19 @@ def read_folder(source: Path, options: IncompleteOptions) -> Samples:
     names = find_pictures(source)
     if options.masks is not None:
         names = _without_masks(source, names, options.masks.expanduser())
-    read = list(in_threads(_reader(source, options), [source / name for name in names]))
+    reader = _reader(source, options)
+    work = _if_sound(reader) if options.on_bad_image == "skip" else reader
+    found = list(in_threads(work, [source / name for name in names]))
+    skipped = [name for name, sample in zip(names, found, strict=True) if sample is None]
+    names, read = [name for name in names if name not in skipped], [each for each in found if each]
+    if not read:
+        raise DataError(f"{source}: none of its {len(skipped)} pictures can be read, {skipped[0]} for one")
     _require_one_shape(source, names, [pixels for pixels, _ in read])
     images = np.stack([pixels for pixels, _ in read])
     if bool((images == images[:, :1]).all()):
         images = images[:, :1]
     hidden = np.stack([mask for _, mask in read])[:, None]
-    return Samples(torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(hidden), names)
+    return Samples(torch.from_numpy(np.ascontiguousarray(images)), torch.from_numpy(hidden), names, skipped)
 
 
 def _without_masks(source: Path, names: list[str], masks: Path) -> list[str]:
@@ -61,22 +66,34 @@ def _reader(source: Path, options: IncompleteOptions) -> Reader:
     return lambda path: _with_mask(path, masks, source, options.invert)
 
 
+def _if_sound(read: Reader) -> Callable[[Path], tuple[Pixels, Mask] | None]:
+    """`read`, and None for a picture that cannot be decoded or whose mask cannot."""
+
+    def try_to_read(path: Path) -> tuple[Pixels, Mask] | None:
+        try:
+            return read(path)
+        except UnreadableError:
+            return None
+
+    return try_to_read
+
+
 def _with_alpha(path: Path) -> tuple[Pixels, Mask]:
     picture = read_picture(path)
     if not picture.has_transparency_data:
         raise DataError(f"{path}: has no alpha channel; use `masks` or `key_colour`, or save it with alpha")
-    whole = picture.convert("RGBA")
+    whole = converted(path, picture, "RGBA")
     return to_array(whole.convert("RGB")), np.asarray(whole.getchannel("A")) < 128
 
 
 def _with_key_colour(path: Path, colour: str, tolerance: int) -> tuple[Pixels, Mask]:
-    pixels = to_array(_flat(path, 3))
+    pixels = to_array(read_flat(path, 3))
     return pixels, near_colour(pixels, colour, tolerance)
 
 
 def _with_mask(path: Path, masks: dict[str, list[Path]], source: Path, invert: bool) -> tuple[Pixels, Mask]:
-    pixels, mask_path = to_array(_flat(path, 3)), _mask_of(path, masks, source)
-    levels = to_array(_flat(mask_path, 1))[0]
+    pixels, mask_path = to_array(read_flat(path, 3)), _mask_of(path, masks, source)
+    levels = to_array(read_flat(mask_path, 1))[0]
     if levels.shape != pixels.shape[1:]:
         raise DataError(
             f"{mask_path}: the mask is {levels.shape[0]} x {levels.shape[1]}, its picture {path} is "
@@ -86,13 +103,6 @@ def _with_mask(path: Path, masks: dict[str, list[Path]], source: Path, invert: b
     if grey > MOST_GREY:
         raise DataError(f"{mask_path}: {grey:.0%} of the mask is neither black nor white; is it a mask?")
     return pixels, (levels >= 128) != invert
-
-
-def _flat(path: Path, channels: int) -> Image.Image:
-    try:
-        return flatten(read_picture(path), channels)
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error) from error
 
 
 def _masks_by_name(folder: Path) -> dict[str, list[Path]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +11,15 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Pictures (n, C, H, W), uint8 or float32 in [-1, 1]; hidden bool (n, 1, H, W); a key for each."""
+    """Pictures (n, C, H, W), uint8 or float32 in [-1, 1]; hidden bool (n, 1, H, W); a key for each.
+
+    `skipped` names what could not be read.
+    """
 
     images: Tensor
     hidden: Tensor
     keys: list[str]
+    skipped: list[str] = field(default_factory=list)
 
 
 def near_colour(pixels: NDArray[np.uint8], colour: str, tolerance: int) -> NDArray[np.bool_]:

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ambientkit import Dataset, Measured
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Shape
 
+from ..array_files import Array, load_arrays, names_of
 from . import MeasuredArrayOptions
 
-Array = NDArray[Any]
 KNOWN = "known_"
 CHUNK = 1024  # measurements looked at a time
 
@@ -52,7 +49,7 @@ def open_array(options: MeasuredArrayOptions, size: tuple[int, int] | None) -> M
     file = options.file.expanduser()
     arrays = _load(file)
     if "y" not in arrays:
-        raise DataError(f"{file}: holds {_names(arrays)}, but no array `y` with the measurements")
+        raise DataError(f"{file}: holds {names_of(arrays)}, but no array `y` with the measurements")
     _require_known_names(file, arrays)
     last = options.layout == "channels_last"
     y = _ranged(file, _pictures_first(file, "y", arrays["y"], last), options.value_range)
@@ -66,17 +63,7 @@ def open_array(options: MeasuredArrayOptions, size: tuple[int, int] | None) -> M
 def _load(file: Path) -> dict[str, Array]:
     if not file.is_file():
         raise DataError(f"{file.absolute()}: there is no such file; set data.source.file")
-    try:
-        if file.suffix.lower() == ".npz":
-            with np.load(file, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-        return {"y": np.load(file, mmap_mode="r", allow_pickle=False)}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{file}: cannot be read as numpy arrays: {error}") from error
-
-
-def _names(arrays: dict[str, Array]) -> str:
-    return ", ".join(f"`{name}`" for name in sorted(arrays)) or "nothing"
+    return load_arrays(file, "y", mapped=True)
 
 
 def _require_known_names(file: Path, arrays: dict[str, Array]) -> None:
@@ -135,6 +122,9 @@ def _observed(file: Path, arrays: dict[str, Array], options: MeasuredArrayOption
         raise DataError(f"{file}: `observed` must be bool, not {seen.dtype}; save it with .astype(bool)")
     if y.ndim != 4 or seen.shape[1] not in (1, y.shape[1]) or seen.shape[2:] != y.shape[2:]:
         raise DataError(f"{file}: `observed` is {seen.shape}, `y` {y.shape}; it needs (N, 1 or C, H, W) of y")
+    blind = ~seen.reshape(len(seen), -1).any(1)
+    if blind.any():
+        raise DataError(f"{file}: measurement {int(blind.argmax())} shows nothing (`observed`); leave it out")
     return seen
 
 

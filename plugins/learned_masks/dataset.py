@@ -17,6 +17,7 @@ class MaskPictures(Dataset):
 
     def __init__(self, pictures: IncompletePictures) -> None:
         self.keys = pictures.keys
+        self.skipped = pictures.skipped
         self.image_shape = (1, *pictures.image_shape[1:])
         self.fingerprint = f"masks of {pictures.fingerprint}"
         self._hidden = pictures.data_masks

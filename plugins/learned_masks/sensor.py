@@ -47,7 +47,7 @@ def open_masks(run: Path, checkpoint: str, fill: float) -> LearnedMasks:
     Raises DataError where there is no such run, or it makes no pictures of one channel from a latent.
     """
     try:
-        masks = Engine().open(run, checkpoint=checkpoint, device="cpu")
+        masks = Engine(discover="listed").open(run, checkpoint=checkpoint, device="cpu")
     except (RunFolderError, InputError) as error:
         raise DataError(f"learned_masks: {error}; train masks first (recipes/misgan_masks.yaml)") from error
     if masks.completes or masks.image_shape[0] != 1:

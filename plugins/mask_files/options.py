@@ -11,6 +11,9 @@ from ambientkit import Complaint, Context, Options
 
 from ..sizes import Fill
 
+MOST_LOOKED_AT = 5000
+"""Files and folders that a recipe's check looks at: `folder: /` must not keep it waiting."""
+
 
 class MaskFromDataOptions(Options):
     """Hides holes drawn from a folder of mask pictures, whatever the picture.
@@ -53,10 +56,15 @@ class MaskFromDataOptions(Options):
 
 def _several(folder: Path) -> bool:
     """Whether there is more than one mask; of a folder that is not there, nothing else is known."""
-    from ..folders.pictures import SUFFIXES
+    from ambientkit.pictures import SUFFIXES
 
     if not folder.is_dir():
         return True
-    files = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    shown = (path for path in files if not any(part.startswith(".") for part in path.parts))
-    return len(list(islice(shown, 2))) > 1
+    found = looked_at = 0
+    for path in islice(folder.rglob("*"), MOST_LOOKED_AT):
+        looked_at += 1
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        found += path.suffix.lower() in SUFFIXES and not hidden
+        if found > 1:
+            return True
+    return looked_at == MOST_LOOKED_AT

@@ -15,9 +15,9 @@ from torch import Tensor
 from ambientkit import MaskingMeasurement
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Shape, Theta
+from ambientkit.pictures import read_flat
 
 from ..folders.dataset import find_pictures, in_threads
-from ..folders.pictures import flatten, read_picture, unreadable
 
 GREYS = (32, 223)  # levels between are neither black nor white, even after JPEG
 MOST_GREY = 0.02  # share of a mask that may be grey, for soft edges
@@ -98,10 +98,7 @@ class MaskFromData(MaskingMeasurement):
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
     """(H, W), True where white. Raises DataError for what is no picture or has more than 2 % of grey."""
-    try:
-        levels = np.asarray(flatten(read_picture(path), 1))
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error) from error
+    levels = np.asarray(read_flat(path, 1))
     grey = float(((levels > GREYS[0]) & (levels < GREYS[1])).mean())
     if grey > MOST_GREY:
         raise DataError(

@@ -50,6 +50,9 @@ class CelebaOptions(_LocalOptions):
     """Share of the height and of the width, about the centre, that is kept: 0.5 is 109 x 89 of the
     218 x 178 pixels; or [height, width] in pixels, [108, 108] in AmbientGAN. Without data.image_size that
     is the pictures' size."""
+    on_bad_image: Literal["fail", "skip"] = "fail"
+    """`fail`: refuse, naming the file. `skip`: decode everything once at the start, and leave out and report
+    what cannot be read."""
 
 
 class MnistOptions(_SplitOptions):
@@ -76,7 +79,8 @@ class Cifar10Options(_SplitOptions):
 def _celeba(options: CelebaOptions, context: Context) -> Dataset:
     from .celeba import open_celeba
 
-    return open_celeba(options.root.expanduser(), options.crop, context.image_size, options.download)
+    root, skip = options.root.expanduser(), options.on_bad_image == "skip"
+    return open_celeba(root, options.crop, context.image_size, options.download, skip)
 
 
 def _mnist(options: MnistOptions, context: Context) -> Dataset:

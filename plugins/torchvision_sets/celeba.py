@@ -14,9 +14,12 @@ PLACES = (".", "img_align_celeba", "celeba/img_align_celeba", "img_align_celeba/
 
 
 def open_celeba(
-    root: Path, crop: float | tuple[int, int], size: tuple[int, int] | None, download: bool
+    root: Path, crop: float | tuple[int, int], size: tuple[int, int] | None, download: bool, skip: bool
 ) -> PictureFiles:
-    """The faces below `root`. Raises DataError that says where to get them when they are missing."""
+    """The faces below `root`, if `skip` without those that cannot be read.
+
+    Raises DataError that says where to get them when they are missing.
+    """
     folder = _folder(root)
     if folder is None and download:
         fetch("CelebA", root, split="all")
@@ -24,7 +27,7 @@ def open_celeba(
     if folder is None:
         raise _missing(root)
     names = sorted(path.name for path in folder.glob("*.jpg"))
-    return PictureFiles(folder, names, Framing("none", crop, size))
+    return PictureFiles(folder, names, Framing("none", crop, size), skip)
 
 
 def _folder(root: Path) -> Path | None:

@@ -1,0 +1,127 @@
+"""Picture files, decoded: one reader for data sets, masks and pictures to complete. Imports no torch.
+
+What becomes of files that are odd or broken is told on the page `docs/data.md`.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from ambientkit.errors import DataError
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
+MOST_MEGAPIXELS = 80
+"""Pictures with more are refused before they are decoded: a few kilobytes can unfold to gigabytes."""
+ORIENTATION = 0x0112
+SIXTEEN_BITS = frozenset({"I;16", "I;16L", "I;16B", "I"})
+
+
+class UnreadableError(DataError):
+    """A file that cannot be decoded as a picture; what `on_bad_image: skip` leaves out."""
+
+
+def unreadable(path: Path, error: Exception) -> UnreadableError:
+    """The error for a file that cannot be decoded, with the reason."""
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        reason = f"has far more than {MOST_MEGAPIXELS} megapixels, the most that are read; make it smaller"
+        return UnreadableError(f"{path}: {reason}")
+    if isinstance(error, FileNotFoundError):
+        return UnreadableError(f"{path}: there is no such file")
+    return UnreadableError(f"{path}: cannot be read as a picture: {str(error) or type(error).__name__}")
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """The file, its header read. Raises UnreadableError for that, and for whatever is raised inside."""
+    try:
+        _require_file(path)
+        with Image.open(path) as picture:
+            _require_sane(picture)
+            yield picture
+    except Exception as error:  # damaged bytes make decoders raise nearly anything
+        raise unreadable(path, error) from error
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """(H, W) as it will be shown, from the header alone. Raises UnreadableError."""
+    with opened(path) as picture:
+        # the base class's own method, for PNG's would decode the picture
+        turned = Image.Image.getexif(picture).get(ORIENTATION, 1) in {5, 6, 7, 8}
+        return (picture.width, picture.height) if turned else (picture.height, picture.width)
+
+
+def read_picture(path: Path) -> Image.Image:
+    """The decoded picture, upright, in its own mode; of an animation the first. Raises UnreadableError."""
+    with opened(path) as picture:
+        picture.load()
+        return ImageOps.exif_transpose(picture)
+
+
+def read_flat(path: Path, channels: int) -> Image.Image:
+    """The picture with 8 bits, RGB or grey, laid over white where it is transparent.
+
+    Raises UnreadableError, for floating-point pictures too: nobody knows their range.
+    """
+    picture = read_picture(path)
+    try:
+        return flatten(picture, channels)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+
+
+def converted(path: Path, picture: Image.Image, mode: str) -> Image.Image:
+    """The picture in another mode. Raises UnreadableError where there is no way to it."""
+    try:
+        return picture.convert(mode)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+
+
+def _require_file(path: Path) -> None:
+    """A pipe or a device would be waited for without end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError("it is no ordinary file")
+
+
+def _require_sane(picture: Image.Image) -> None:
+    if picture.width * picture.height > MOST_MEGAPIXELS * 1_000_000:
+        raise ValueError(
+            f"{picture.width} x {picture.height} is more than {MOST_MEGAPIXELS} megapixels; make it smaller"
+        )
+
+
+def flatten(picture: Image.Image, channels: int) -> Image.Image:
+    """8 bits, RGB or grey, without alpha: what is transparent shows white behind it.
+
+    Raises ValueError for floating-point pictures, whose range is not known.
+    """
+    picture = _in_eight_bits(picture)
+    mode = "L" if channels == 1 else "RGB"
+    if not picture.has_transparency_data:
+        return picture.convert(mode)
+    opaque = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", opaque.size, "white"), opaque).convert(mode)
+
+
+def _in_eight_bits(picture: Image.Image) -> Image.Image:
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels have no known range; save it with 8 or 16 bits")
+    if picture.mode not in SIXTEEN_BITS:
+        return picture
+    values = np.asarray(picture).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("its values do not fit 16 bits")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+
+
+def to_array(picture: Image.Image) -> NDArray[np.uint8]:
+    """(C, H, W) of an RGB or grey picture."""
+    pixels = np.asarray(picture, dtype=np.uint8)
+    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
