@@ -3,8 +3,8 @@
 The networks are the plugins', channels-last, under autocast at the same precision. Adam is fused, one `lerp`
 makes the average, the holes of a batch are drawn at once, and the discriminator takes no gradient while the
 generator learns. The generator runs twice a step, as in ambientkit: each player meets fakes of its own. Data
-lie in memory in 8 bits, and losses become numbers for each 50th step's log only. Nothing is checked, resumed or
-configured.
+lie in memory in 8 bits, and losses become numbers for each 50th step's log only. Nothing is checked, resumed
+or configured.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Bare:
 
     def _descend(self, player: int, make_terms: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         optimizer, terms = self._optimizers[player], make_terms()
-        torch.stack(list(terms.values())).sum().backward()
+        torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         return {name: value.detach() for name, value in terms.items()}

@@ -83,6 +83,7 @@ def _train(generator: nn.Module, setting: Setting, turns: Turns) -> None:
         losses_d=UnsupAdversarialDiscriminatorLoss(),
         optimizer_step_multi_dataset=False,
         device="cpu",
+        compute_train_metrics=False,  # they ask for the true pictures
         save_path=None,
         verbose=False,
     )

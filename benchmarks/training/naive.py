@@ -62,13 +62,13 @@ class Naive:
         real_loss = functional.softplus(-self.discriminator(y, 1 - mask)).mean()
         fake_loss = functional.softplus(self.discriminator(fake, 1 - again[0])).mean()
         self._discriminator_optimizer.zero_grad()
-        (real_loss + fake_loss).backward()
+        (real_loss + fake_loss).backward()  # type: ignore[no-untyped-call]
         self._discriminator_optimizer.step()
 
         fake = self._fake(y, mask, again[1])
         loss = functional.softplus(-self.discriminator(fake, 1 - again[1])).mean()
         self._generator_optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self._generator_optimizer.step()
         return {
             "discriminator/real": real_loss.item(),

@@ -66,7 +66,7 @@ def generating_changes(setting: Setting) -> list[str]:
     return [
         *_changes(setting, ENDLESS),
         "measurement={kind: block_pixels, p: 0.5, per: pixel, fill: 0.0}",
-        "objective={kind: least_squares}",
+        "objective={kind: lsgan}",
         f"train.checkpoints.every={ENDLESS}",
         f"generator.width={setting.width}",
         f"discriminator.width={setting.width}",

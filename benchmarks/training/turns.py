@@ -42,7 +42,7 @@ class Turns:
         counter, self._counter = self._counter, None
         if counter is None:
             return 0
-        counter.__exit__(None, None, None)
+        counter.__exit__(None, None, None)  # type: ignore[no-untyped-call]
         return int(counter.get_total_flops())
 
     def _next(self, command: list[str]) -> None:
@@ -53,7 +53,7 @@ class Turns:
             from torch.utils.flop_counter import FlopCounterMode  # late: it takes memory of its own
 
             self._counter = FlopCounterMode(display=False)
-            self._counter.__enter__()
+            self._counter.__enter__()  # type: ignore[no-untyped-call]
         self._begun = time.perf_counter()
 
     def _answer(self, told: dict[str, float]) -> None:

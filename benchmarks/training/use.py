@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torchvision import io
+from PIL import Image
 
 from ambientkit import Engine, hookimpl
 from ambientkit.assembly import prepare_data
@@ -44,8 +44,8 @@ def write_jpegs(folder: Path, count: int) -> None:
     """Pictures of CelebA's size."""
     folder.mkdir()
     for number in range(count):
-        picture = smooth_pictures(1, *CELEBA, seed=number)[0]
-        io.write_jpeg(picture, str(folder / f"{number:06d}.jpg"), quality=90)
+        picture = smooth_pictures(1, *CELEBA, seed=number)[0].permute(1, 2, 0)
+        Image.fromarray(picture.numpy()).save(folder / f"{number:06d}.jpg", quality=90)
 
 
 def _folder_recipe(folder: Path, setting: Setting) -> Mapping[str, Any]:
