@@ -114,13 +114,13 @@ def test_a_turn_ends_after_its_steps_and_counts_flops():
     told = [json.loads(line) for line in answers.getvalue().splitlines()]
     assert done == 1 + 3 + 1
     assert [each["flop"] for each in told] == [0, 0, 2 * 2 * 3 * 4]
-    assert all(each["seconds"] >= 0 and each["peak_mb"] > 50 for each in told)
+    assert all(each["seconds"] >= 0 and each["core"] >= 0 and each["peak_mb"] > 50 for each in told)
 
 
 def test_ratios_are_of_medians():
-    ours = Row("own", "fp32", True, 16, (1.0, 2.0, 9.0), 4 * 10**9, 1.0)
+    ours = Row("own", "fp32", True, 16, (1.0, 2.0, 9.0), (1.0, 1.0, 1.0), 4 * 10**9, 1.0)
     other = replace(ours, name="bare", own=False, seconds=(4.0, 1.0, 5.0))
-    assert ratios([ours, other]) == {"own": {"own": 1.0}, "bare": {"own": 2.0}}
+    assert ratios([ours, other], lambda row: row.median) == {"own": {"own": 1.0}, "bare": {"own": 2.0}}
     figures = ours.figures(peak=8e9)
     assert figures["share_of_peak"] == 0.25 and figures["pictures_per_second"] == 8
     assert ours.spread == 2.0 and ours.figures(None)["share_of_peak"] is None

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -43,13 +43,15 @@ class Length:
 
 @dataclass(frozen=True)
 class Row:
-    """What was measured of a contender: seconds a step in each of its turns, FLOPs a step, memory."""
+    """What was measured of a contender: seconds a step in each of its turns, on the wall and of all cores;
+    FLOPs a step; memory."""
 
     name: str
     precision: str
     own: bool
     batch: int
     seconds: tuple[float, ...]
+    core: tuple[float, ...]
     flop: int
     peak_mb: float
 
@@ -57,6 +59,11 @@ class Row:
     def median(self) -> float:
         """Seconds a step."""
         return statistics.median(self.seconds)
+
+    @property
+    def core_median(self) -> float:
+        """Seconds of all cores a step."""
+        return statistics.median(self.core)
 
     @property
     def spread(self) -> float:
@@ -75,6 +82,8 @@ class Row:
             "seconds": list(self.seconds),
             "median": self.median,
             "spread": self.spread,
+            "core": list(self.core),
+            "core_median": self.core_median,
             "steps_per_second": 1 / self.median,
             "pictures_per_second": self.batch / self.median,
             "gflop_per_step": self.flop / 1e9,
@@ -138,30 +147,34 @@ def contest(contenders: Sequence[Contender], setting: Setting, length: Length) -
     """A row for each contender, in their order."""
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker(each, setting)) for each in contenders]
-        rounds = list(_rounds(workers, length))
-        return [
-            _row(worker, setting, times)
-            for worker, times in zip(workers, zip(*rounds, strict=True), strict=True)
-        ]
+        told = zip(*_rounds(workers, length), strict=True)
+        return [_row(*each, setting, length) for each in zip(workers, told, strict=True)]
 
 
-def _rounds(workers: Sequence[Worker], length: Length) -> Iterator[list[float]]:
-    """Seconds a step of each worker, round by round; there is always one."""
+def _rounds(workers: Sequence[Worker], length: Length) -> Iterator[list[dict[str, float]]]:
+    """What each worker answers, round by round; there is always one."""
     begun = time.monotonic()
     for number in range(length.turns):
         if number and time.monotonic() - begun > length.seconds:
             return
-        yield [worker.ask(f"steps {length.steps}")["seconds"] / length.steps for worker in workers]
+        yield [worker.ask(f"steps {length.steps}") for worker in workers]
 
 
-def _row(worker: Worker, setting: Setting, seconds: tuple[float, ...]) -> Row:
+def _row(worker: Worker, told: Sequence[dict[str, float]], setting: Setting, length: Length) -> Row:
     """Memory is what it was before FLOPs were counted, which takes some."""
-    contender = worker.contender
-    peak = worker.ask("steps 1")["peak_mb"]
-    flop = int(worker.ask("flop")["flop"])
-    return Row(contender.name, contender.precision, contender.own, setting.batch, seconds, flop, peak)
+    seconds, core = (tuple(each[clock] / length.steps for each in told) for clock in ("seconds", "core"))
+    return Row(
+        name=worker.contender.name,
+        precision=worker.contender.precision,
+        own=worker.contender.own,
+        batch=setting.batch,
+        seconds=seconds,
+        core=core,
+        flop=int(worker.ask("flop")["flop"]),
+        peak_mb=told[-1]["peak_mb"],
+    )
 
 
-def ratios(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+def ratios(rows: Sequence[Row], figure: Callable[[Row], float]) -> dict[str, dict[str, float]]:
     """How many times as long as each of ambientkit's loops every loop takes for a step."""
-    return {row.name: {own.name: row.median / own.median for own in rows if own.own} for row in rows}
+    return {row.name: {own.name: figure(row) / figure(own) for own in rows if own.own} for row in rows}

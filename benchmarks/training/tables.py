@@ -12,7 +12,7 @@ def contest_table(title: str, part: Mapping[str, Any]) -> Table:
     """A row for each loop; the last columns say how many times as long as ours it takes."""
     rows: dict[str, dict[str, Any]] = part["rows"]
     ours = [name for name, row in rows.items() if row["own"]]
-    columns = ["loop", "ms a step", "spread", "steps/s", "pictures/s", "GFLOP a step", "GFLOP/s"]
+    columns = ["loop", "ms a step", "spread", "core ms", "steps/s", "pictures/s", "GFLOP a step", "GFLOP/s"]
     shown = Table(*columns, "of peak", "peak MB", *(f"x {name}" for name in ours), title=title)
     for name, row in rows.items():
         times = [f"{part['ratios'][name][our]:.2f}" for our in ours]
@@ -25,6 +25,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
     return [
         f"{1000 * row['median']:.1f}",
         f"{row['spread']:.1%}",
+        f"{1000 * row['core_median']:.1f}",
         f"{row['steps_per_second']:.3g}",
         f"{row['pictures_per_second']:.1f}",
         f"{row['gflop_per_step']:.4g}",
