@@ -62,7 +62,7 @@ class Turns:
 
 
 def _clocks() -> tuple[float, float]:
-    """Seconds on the wall, and of this process on all cores, which other processes do not lengthen so much."""
+    """Seconds on the wall, and of this process on all cores, which others do not lengthen so much."""
     return time.perf_counter(), time.process_time()
 
 
