@@ -1,0 +1,1 @@
+"""How fast ambientkit trains, beside other loops and the machine's peaks: `python -m benchmarks.training`."""

@@ -1,0 +1,5 @@
+"""`python -m benchmarks.training`, from the checkout."""
+
+from .run import main
+
+main()
