@@ -130,6 +130,15 @@ def lock(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None
         _release(path, descriptor)
 
 
+def is_held(path: Path) -> bool:
+    """Whether another holds the lock `path`; the file that a dead holder left is removed."""
+    try:
+        with lock(path):
+            return False
+    except HeldElsewhereError:
+        return True
+
+
 def _try(path: Path) -> int | None:
     """A descriptor that holds the lock; None where another does, or just took the file away."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ambientkit.durable import aside_of, flush, lock, remove, sweep, write_text
+from ambientkit.durable import aside_of, flush, is_held, lock, remove, sweep, write_text
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Measured
 
@@ -164,11 +164,18 @@ def _lock_of(final: Path) -> Path:
 def begin_store(final: Path) -> StoreWriter:
     """A writer whose folder lies beside `final`; what dead processes left there, of any store, is removed."""
     final.parent.mkdir(parents=True, exist_ok=True)
-    sweep(final.parent)
+    _sweep(final)
     aside = aside_of(final)
     remove(aside)
     aside.mkdir()
     return StoreWriter(aside)
+
+
+def _sweep(final: Path) -> None:
+    """Remove what the dead left of any store. Who holds a store's lock is alive, on another machine maybe."""
+    locks = set(final.parent.glob(".*.lock")) - {_lock_of(final)}
+    made = [path.name.removesuffix("lock") for path in locks if is_held(path)]
+    sweep(final.parent, spare=lambda aside: any(aside.name.startswith(name) for name in made))
 
 
 def commit_store(writer: StoreWriter, final: Path, description: Mapping[str, Any]) -> Store:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ambientkit import durable
 from ambientkit.durable import HeldElsewhereError, aside_of, lock, sweep, write_bytes, write_text
 
 DEAD = 2**22 + 7  # no process has such a number
@@ -62,7 +63,6 @@ def test_a_lock_is_held_once_and_leaves_no_file(tmp_path):
 
 
 def test_one_at_a_time_of_many(tmp_path):
-    """Each holder removes the file while others wait: nobody may hold a lock on a file that is gone."""
     inside, most = [], []
 
     def work() -> None:
@@ -78,6 +78,22 @@ def test_one_at_a_time_of_many(tmp_path):
     for thread in threads:
         thread.join()
     assert len(most) == 80 and max(most) == 1
+
+
+def test_a_lock_on_a_file_that_was_taken_away_meanwhile_is_none(tmp_path, monkeypatch):
+    """Its last holder may remove it between the opening and the locking; the next one makes a new file."""
+    path, calls, locked = tmp_path / ".lock", [], durable._locked
+
+    def late(descriptor: int) -> bool:
+        calls.append(1)
+        if len(calls) == 1:
+            path.unlink()
+        return locked(descriptor)
+
+    monkeypatch.setattr(durable, "_locked", late)
+    with lock(path, lambda: None):
+        assert path.exists()
+    assert len(calls) == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no locks there")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -54,6 +55,12 @@ before(trainer.Trainer, 'train_step', stuck)
 EXIT = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
+def lines(place: Place) -> list[dict[str, float]]:
+    """What metrics.jsonl says, without the times."""
+    text = (place.run / "metrics.jsonl").read_text("utf-8")
+    return [{**json.loads(line), "time": 0} for line in text.splitlines()]
+
+
 @pytest.fixture(scope="module")
 def whole(lab: Lab) -> Place:
     place = Place(lab, "unsignalled")
@@ -83,6 +90,7 @@ def test_a_signal_does_not_wait_for_a_long_evaluation_which_is_taken_later(lab):
     assert ended.seconds < 15
     assert place.go().code == 0
     assert same(place.weights(), other.weights()), "figures and the best score are in them too"
+    assert lines(place) == lines(other), "the evaluation that was left is there"
 
 
 def test_a_second_signal_ends_the_run_at_once_and_the_last_checkpoint_is_there(lab, whole):

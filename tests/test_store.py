@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ambientkit import Measured
 from ambientkit.errors import DataError
-from ambientkit.store import StoreWriter, begin_store, commit_store, discard_store, open_store
+from ambientkit.store import StoreWriter, begin_store, commit_store, discard_store, only_one, open_store
 
 
 def measured(n: int, width: int = 5, *, known: bool = True) -> Measured:
@@ -104,6 +104,16 @@ def test_leavings_of_the_dead_are_removed_and_those_of_the_living_kept(tmp_path)
     alive.mkdir()
     discard_store(begin_store(final))
     assert [path.name for path in tmp_path.iterdir()] == [alive.name]
+
+
+def test_what_was_left_of_other_stores_goes_too_unless_their_lock_is_held(tmp_path):
+    """On a shared disk the process may be alive on another machine."""
+    for name in ("left", "held"):
+        (tmp_path / f".{name}.{2**22 + 7}").mkdir()
+    (tmp_path / ".left.lock").touch()
+    with only_one(tmp_path / "held", lambda: None), only_one(tmp_path / "abc", lambda: None):
+        discard_store(begin_store(tmp_path / "abc"))
+    assert [path.name for path in tmp_path.iterdir()] == [f".held.{2**22 + 7}"]
 
 
 @pytest.mark.parametrize("damage", ["meta", "cut", "remove", "shape"])
