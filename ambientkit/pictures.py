@@ -8,6 +8,7 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -38,11 +39,15 @@ def unreadable(path: Path, error: Exception) -> UnreadableError:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """The file, its header read. Raises UnreadableError for that, and for whatever is raised inside."""
+def opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
+    """The file, its header read; or the `content` of one that has that name inside an archive.
+
+    Raises UnreadableError for that, and for whatever is raised inside.
+    """
     try:
-        _require_file(path)
-        with Image.open(path) as picture:
+        if content is None:
+            _require_file(path)
+        with Image.open(path if content is None else BytesIO(content)) as picture:
             _require_sane(picture)
             yield picture
     except Exception as error:  # damaged bytes make decoders raise nearly anything
@@ -57,19 +62,19 @@ def picture_size(path: Path) -> tuple[int, int]:
         return (picture.width, picture.height) if turned else (picture.height, picture.width)
 
 
-def read_picture(path: Path) -> Image.Image:
+def read_picture(path: Path, content: bytes | None = None) -> Image.Image:
     """The decoded picture, upright, in its own mode; of an animation the first. Raises UnreadableError."""
-    with opened(path) as picture:
+    with opened(path, content) as picture:
         picture.load()
         return ImageOps.exif_transpose(picture)
 
 
-def read_flat(path: Path, channels: int) -> Image.Image:
+def read_flat(path: Path, channels: int, content: bytes | None = None) -> Image.Image:
     """The picture with 8 bits, RGB or grey, laid over white where it is transparent.
 
     Raises UnreadableError, for floating-point pictures too: nobody knows their range.
     """
-    picture = read_picture(path)
+    picture = read_picture(path, content)
     try:
         return flatten(picture, channels)
     except (OSError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import torch
 from kill_lab import Lab
 
 from ambientkit import Engine
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start: a core has one of them
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import struct
+import tarfile
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -53,6 +54,14 @@ def pictures(place: Path) -> dict[str, object]:
     return {"root": place}
 
 
+def shards(place: Path) -> dict[str, object]:
+    pictures(place)
+    with tarfile.open(place / "shard.tar", "w") as archive:
+        for file in sorted(place.glob("*.png")):
+            archive.add(file, file.name)
+    return {"root": place}
+
+
 def celeba(place: Path) -> dict[str, object]:
     for index in range(1, 4):
         Image.new("RGB", (178, 218), (40 * index, 90, 10)).save(place / f"{index:06d}.jpg")
@@ -85,6 +94,7 @@ def projections(place: Path) -> dict[str, object]:
 
 FILES = {
     "image_folder": pictures,
+    "tar_shards": shards,
     "celeba": celeba,
     "mnist": digits,
     "fashion_mnist": digits,

@@ -20,6 +20,7 @@ from ambientkit.pictures import SUFFIXES, UnreadableError, picture_size
 
 from .pictures import Framing, Size, load_pixels
 
+P = TypeVar("P")
 T = TypeVar("T")
 SEEN_OF_A_FILE = 1 << 16  # bytes at each end
 
@@ -71,10 +72,10 @@ def _walk(root: Path, recursive: bool) -> Iterator[str]:
                 yield (Path(folder) / name).relative_to(root).as_posix()
 
 
-def in_threads(work: Callable[[Path], T], paths: Iterable[Path]) -> Iterator[T]:
-    """`work` on each path, several at a time; results and errors in the order of the paths."""
+def in_threads(work: Callable[[P], T], places: Iterable[P]) -> Iterator[T]:
+    """`work` on each place, several at a time; results and errors in the order of the places."""
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        yield from pool.map(work, paths)
+        yield from pool.map(work, places)
 
 
 def _sizes(root: Path, names: Sequence[str], framing: Framing, skip: bool) -> dict[str, Size]:
@@ -111,11 +112,11 @@ def _fingerprint(root: Path, names: Sequence[str], framing: Framing) -> str:
     """Of names and contents, so that a copy elsewhere counts as the same data."""
     digest = hashlib.sha256(repr(framing).encode())
     for name in names:  # one after another: threads take longer over reads as small as these
-        digest.update(os.fsencode(name) + b"\0" + _content(root / name))
+        digest.update(os.fsencode(name) + b"\0" + content_digest(root / name))
     return digest.hexdigest()
 
 
-def _content(path: Path) -> bytes:
+def content_digest(path: Path) -> bytes:
     """Digest of a file's length and of its first and last bytes: of all of it, where it is small."""
     with path.open("rb", buffering=0) as file:
         length = os.fstat(file.fileno()).st_size

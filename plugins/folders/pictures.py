@@ -51,9 +51,9 @@ class Framing:
         return left, top, left + wide, top + tall
 
 
-def load_pixels(path: Path, framing: Framing) -> NDArray[np.uint8]:
-    """Pixels (C, H, W), framed. Raises DataError that names the file."""
-    return to_array(_framed(read_flat(path, framing.channels), framing))
+def load_pixels(path: Path, framing: Framing, content: bytes | None = None) -> NDArray[np.uint8]:
+    """Pixels (C, H, W), framed; of `content`, where that is given. Raises DataError that names the file."""
+    return to_array(_framed(read_flat(path, framing.channels, content), framing))
 
 
 def _framed(picture: Image.Image, framing: Framing) -> Image.Image:
