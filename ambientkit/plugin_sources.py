@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -87,6 +88,9 @@ def _import_file(path: Path) -> ModuleType:
         raise PluginError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # pydantic and dataclasses look their classes' module up here
+    # `inspect` remembers one module a file. Who imported the file before, under a name of their own, would have
+    # pydantic look for docstrings of options there, and find none.
+    inspect.modulesbyfile[str(path)] = name
     try:
         spec.loader.exec_module(module)
     except BaseException:

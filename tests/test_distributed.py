@@ -135,7 +135,7 @@ def second_process(parent: int) -> int:
 def test_a_killed_process_ends_the_job_and_a_restart_ends_with_the_same_bits(folder):
     code, said = killed_at_step_four(folder, "killed")
     assert code != 0
-    assert "another process of this run has ended" in said
+    assert "SIGKILL" in said  # torchrun names the process; it may end the other before that can speak
     assert "ambientkit/trainer.py" not in said  # no traceback of ours beside torchrun's own
     resumed = run_it(folder, "killed", verb=("resume", "killed/tiny/0001-seed0"))
     assert resumed.returncode == 0, resumed.stderr

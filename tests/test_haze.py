@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
 
 import pytest
 import torch
@@ -88,3 +91,13 @@ def test_nothing_of_theta_is_kept(hazy):
 def test_a_missing_file_is_told():
     with pytest.raises(PluginError, match="no such file"):
         Engine(files=[EXAMPLES / "haize.py"], discover=False)
+
+
+def test_it_is_loaded_though_somebody_imported_the_file_before(monkeypatch):
+    spec = spec_from_file_location("imported_before", EXAMPLES / "haze.py")
+    module = module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    assert inspect.getmodule(module.Haze.measure.__code__) is not None  # `inspect` knows the file now
+    (report,) = [each for each in Engine(files=[EXAMPLES / "haze.py"]).plugins.reports if each.name == "haze"]
+    assert report.error is None
