@@ -88,8 +88,8 @@ def _import_file(path: Path) -> ModuleType:
         raise PluginError(f"{path} cannot be imported")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # pydantic and dataclasses look their classes' module up here
-    # `inspect` remembers one module a file. Who imported the file before, under a name of their own, would have
-    # pydantic look for docstrings of options there, and find none.
+    # `inspect` remembers one module a file. Where somebody imported the file before, under another name,
+    # pydantic would look for the docstrings of options there, and find none.
     inspect.modulesbyfile[str(path)] = name
     try:
         spec.loader.exec_module(module)

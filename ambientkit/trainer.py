@@ -24,6 +24,7 @@ from ambientkit.draws import Dice
 from ambientkit.errors import Interrupted, NonFiniteError, RunError, RunFolderError
 from ambientkit.interfaces import Evaluated, Measured, Metric, RunInfo, Terms
 from ambientkit.optim import AveragedNetwork, batch_norms, reestimate_batch_norm
+from ambientkit.processes import expected
 from ambientkit.recipe import Plan
 from ambientkit.resident import brought
 from ambientkit.round_trip import Draws, hide_more
@@ -407,6 +408,8 @@ def _signals() -> Iterator[list[int]]:
         yield asked  # signals reach the main thread only, and are its owner's business
         return
     handled = tuple(number for number in (signal.SIGINT, signal.SIGTERM, _USR1) if number is not None)
+    # torchrun tells its processes twice to end, and ends them for good after half a minute.
+    patient = (signal.SIGTERM,) if expected() > 1 else ()
     before: dict[int, Callable[..., Any] | int | None] = {
         number: signal.getsignal(number) for number in handled
     }
@@ -414,7 +417,7 @@ def _signals() -> Iterator[list[int]]:
     def note(number: int, _frame: FrameType | None) -> None:
         asked.append(number)
         for each in handled:
-            signal.signal(each, signal.SIG_DFL)
+            signal.signal(each, signal.SIG_IGN if each in patient else signal.SIG_DFL)
 
     for number in handled:
         signal.signal(number, note)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -107,8 +108,10 @@ def test_one_process_writes_for_all(folder):
     assert (record["status"], record["processes"], record["step"]) == ("finished", 2, 6)
 
 
-def killed_at_step_four(folder: Path, out: str, *torchrun: str) -> tuple[int, str]:
-    """The job whose second process dies a sudden death once step 4 is written down."""
+def ended_at_step_four(
+    folder: Path, out: str, end: Callable[[int], object], *torchrun: str
+) -> tuple[int, str]:
+    """The job to whose torchrun `end` is done once step 4 is written down: its exit code, what it said."""
     plain = command(out, *torchrun)
     process = subprocess.Popen(
         plain, cwd=folder, env=environment(folder), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -118,24 +121,28 @@ def killed_at_step_four(folder: Path, out: str, *torchrun: str) -> tuple[int, st
     while not (log.exists() and log.read_text("utf-8").count("\n") > 4):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.01)
-    os.kill(second_process(process.pid), signal.SIGKILL)
+    end(process.pid)
     _, said = process.communicate(timeout=120)
     return process.returncode, said
 
 
-def second_process(parent: int) -> int:
-    """The child whose environment says that its rank is 1."""
+def kill_second(parent: int) -> None:
+    """A sudden death for the child whose environment says that its rank is 1."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return next(
-        int(child) for child in children if b"RANK=1\0" in Path(f"/proc/{child}/environ").read_bytes()
-    )
+    environments = {int(child): Path(f"/proc/{child}/environ").read_bytes() for child in children}
+    os.kill(next(child for child, own in environments.items() if b"\0RANK=1\0" in own), signal.SIGKILL)
+
+
+def ask_to_end(parent: int) -> None:
+    """What a batch system's script does when the time is up."""
+    os.kill(parent, signal.SIGTERM)
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
 def test_a_killed_process_ends_the_job_and_a_restart_ends_with_the_same_bits(folder):
-    code, said = killed_at_step_four(folder, "killed")
+    code, said = ended_at_step_four(folder, "killed", kill_second)
     assert code != 0
-    assert "SIGKILL" in said  # torchrun names the process; it may end the other before that can speak
+    assert "another process of this run has ended" in said
     assert "ambientkit/trainer.py" not in said  # no traceback of ours beside torchrun's own
     resumed = run_it(folder, "killed", verb=("resume", "killed/tiny/0001-seed0"))
     assert resumed.returncode == 0, resumed.stderr
@@ -143,10 +150,22 @@ def test_a_killed_process_ends_the_job_and_a_restart_ends_with_the_same_bits(fol
     assert all(torch.equal(value, wanted[name]) for name, value in weights(folder, "killed").items())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+def test_a_job_that_is_asked_to_end_keeps_a_checkpoint_and_goes_on(folder):
+    code, said = ended_at_step_four(folder, "asked", ask_to_end)
+    assert code != 0 and "stopped at step" in said
+    run = folder / "asked/tiny/0001-seed0"
+    assert run_folder.read_run(run)["status"] == "interrupted"
+    resumed = run_it(folder, "asked", verb=("resume", "asked/tiny/0001-seed0"))
+    assert resumed.returncode == 0, resumed.stderr
+    wanted = weights(folder, "two")
+    assert all(torch.equal(value, wanted[name]) for name, value in weights(folder, "asked").items())
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
 def test_a_job_that_torchrun_restarts_goes_on_with_its_run(folder):
-    code, said = killed_at_step_four(folder, "elastic", "--max-restarts", "1")
+    code, said = ended_at_step_four(folder, "elastic", kill_second, "--max-restarts", "1")
     assert code == 0, said
     wanted = weights(folder, "two")
     assert [path.name for path in (folder / "elastic/tiny").iterdir()] == ["0001-seed0"]
