@@ -167,8 +167,7 @@ class Engine:
         from ambientkit.machine import choose
         from ambientkit.resumption import require_same_plugins
 
-        run = Path(folder)
-        record = run_folder.read_run(run)
+        run, record = Path(folder), run_folder.read_run(Path(folder))
         plan = self.load(run / "resolved.yaml")
         require_same_plugins(record, self._provenance(plan))
         machine = choose(device, record["precision"] if precision == "auto" else precision)
@@ -176,7 +175,7 @@ class Engine:
             checkpoints.tidy(run)
             path = _begin_at(run, checkpoint, plan)
             trainer = self._trainer(plan, machine, run, callbacks, progress, run, warm=path is None)
-            if path is not None:
+            if path:
                 trainer.restore(path)
             return self._finish(trainer, machine)
 
@@ -259,8 +258,7 @@ class Engine:
         else:
             require_same_data(run_folder.read_run(folder), prepared.facts)
         try:
-            watched = [*callbacks, Watch()]
-            return prepared.trainer(folder, lambda built: lifecycle([*watched, *built]), warm=warm)
+            return prepared.trainer(folder, lambda built: lifecycle([*callbacks, Watch(), *built]), warm=warm)
         except BaseException:
             if new:  # nothing was run, so nothing is left that looks like a run
                 shutil.rmtree(folder)
