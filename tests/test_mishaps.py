@@ -181,8 +181,10 @@ def test_a_read_only_cache_serves_what_it_has_and_takes_no_more(place, whole):
     assert plain(ended, 2, "cannot keep measured data there (Permission denied)", "AMBIENTKIT_CACHE")
 
 
-def test_a_run_folder_that_is_removed_ends_the_run_and_stays_removed(place):
-    ended = place.go(setup=REMOVED)
+@pytest.mark.parametrize("callbacks", ["[]", "[{kind: jsonl, every: 1}]"], ids=["checkpoint", "callback"])
+def test_a_run_folder_that_is_removed_ends_the_run_and_stays_removed(place, callbacks):
+    """Whoever writes next: the checkpoint, which makes its own folders, or a callback."""
+    ended = place.go(f"callbacks={callbacks}", setup=REMOVED)
     assert plain(ended, 1, "the run folder is gone", "begin a new run")
     assert place.run is None
 
