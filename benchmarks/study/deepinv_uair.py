@@ -33,7 +33,7 @@ import argparse
 import copy
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -57,27 +57,31 @@ from ambientkit.machine import choose
 from ambientkit.preparation import Prepared, prepare
 
 NAME = "deepinv_uair"
-RECIPE = (
-    "folder_block"  # folder_held_out with a discriminator: data, sensor, generator and seeds are the same
-)
+RECIPE = "folder_block"  # folder_held_out and a discriminator; the rest is the same
 RATES = {"generator": 1e-4, "discriminator": 4e-4}
 DECAY = 1e-8  # of weights, in deepinv's demo
 BOOTSTRAP = 500
+KEEP_EVERY = 250  # steps; nothing is scheduled, so what stands there is what --steps of as many gives
 
 
 # deepinv's conventions ---------------------------------------------------------------------------
 
 
 class Measurements(Dataset[dict[str, Any]]):
-    """Whole batches of training measurements, as deepinv's trainer takes them; no picture x among them."""
+    """Whole batches of training measurements, as deepinv's trainer takes them; no picture x among them.
 
-    def __init__(self, batches: Batches, steps: int) -> None:
-        self.batches, self.steps = batches, steps
+    `before` is told how many steps are done when the next batch is asked for.
+    """
+
+    def __init__(self, batches: Batches, steps: int, before: Callable[[int], None] | None = None) -> None:
+        self.batches, self.steps, self.before = batches, steps, before
 
     def __len__(self) -> int:
         return self.steps
 
     def __getitem__(self, number: int) -> dict[str, Any]:
+        if self.before is not None:
+            self.before(number)
         measured = self.batches(number)
         assert measured.observed is not None
         mask = measured.observed.float()
@@ -158,8 +162,13 @@ def prepared_for(faces: str, *changes: str) -> tuple[Engine, Prepared]:
     return engine, prepare(plan, choose("cpu", "fp32"), cache_folder())
 
 
-def train(prepared: Prepared, steps: int, verbose: bool = True) -> Gradients:
-    """Train the prepared networks in place, by deepinv's trainer."""
+def train(
+    prepared: Prepared,
+    steps: int,
+    verbose: bool = True,
+    after: Callable[[int, Gradients], None] | None = None,
+) -> Gradients:
+    """Train the prepared networks by deepinv's trainer; `after` is told of all steps but the last."""
     from deepinv.loss.adversarial import UAIRGeneratorLoss, UnsupAdversarialDiscriminatorLoss
     from deepinv.physics import Inpainting
     from deepinv.training import AdversarialTrainer
@@ -168,12 +177,17 @@ def train(prepared: Prepared, steps: int, verbose: bool = True) -> Gradients:
     assert game.discriminator is not None
     generator = Generator(game.generator.network, gradients)
     discriminator = Discriminator(game.discriminator.network)
+
+    def before(done: int) -> None:
+        if done and after is not None:
+            after(done, gradients)
+
     AdversarialTrainer(
         model=generator,
         D=discriminator,
         physics=Inpainting(prepared.data.image_shape),
         optimizer=_optimizer(generator, discriminator),
-        train_dataloader=DataLoader(Measurements(prepared.batches, steps), batch_size=None),
+        train_dataloader=DataLoader(Measurements(prepared.batches, steps, before), batch_size=None),
         epochs=1,
         losses=UAIRGeneratorLoss(),
         losses_d=UnsupAdversarialDiscriminatorLoss(),
@@ -209,19 +223,26 @@ def trained(prepared: Prepared, steps: int, folder: Path) -> dict[str, Any]:
         if facts["step"] == steps:
             network.load_state_dict(torch.load(weights, weights_only=True))
             return facts
-    begun, cpu = time.monotonic(), time.process_time()
-    gradients = train(prepared, steps).facts()
-    facts = {
-        "step": steps,
-        "seconds": round(time.monotonic() - begun, 1),
-        "cpu_seconds": round(time.process_time() - cpu, 1),
-        "deepinv": version("deepinv"),
-        "gradient": gradients,
-    }
     folder.mkdir(parents=True, exist_ok=True)
-    torch.save(network.state_dict(), weights)
-    record.write_text(json.dumps(facts, indent=2), "utf-8")
-    return facts
+    begun, cpu = time.monotonic(), time.process_time()
+
+    def keep(step: int, gradients: Gradients) -> dict[str, Any]:
+        facts = {
+            "step": step,
+            "seconds": round(time.monotonic() - begun, 1),
+            "cpu_seconds": round(time.process_time() - cpu, 1),
+            "deepinv": version("deepinv"),
+            "gradient": gradients.facts(),
+        }
+        torch.save(network.state_dict(), weights)
+        record.write_text(json.dumps(facts, indent=2), "utf-8")
+        return facts
+
+    def after(step: int, gradients: Gradients) -> None:
+        if step % KEEP_EVERY == 0:
+            keep(step, gradients)
+
+    return keep(steps, train(prepared, steps, after=after))
 
 
 # Figures -----------------------------------------------------------------------------------------
