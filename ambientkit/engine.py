@@ -6,9 +6,8 @@ import logging
 import platform
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -18,20 +17,18 @@ from typing import TYPE_CHECKING, Any
 from ambientkit import processes, recipe_file, run_folder
 from ambientkit.containment import contained
 from ambientkit.errors import (
-    AmbientkitError,
     InputError,
-    Interrupted,
     PluginError,
     Problem,
     RecipeError,
-    RunFolderError,
 )
 from ambientkit.interfaces import Context
-from ambientkit.mishaps import explained, told
+from ambientkit.mishaps import told
 from ambientkit.plugins import Discovery, Plugins, lifecycle
 from ambientkit.recipe import Plan
 from ambientkit.recipe_check import choose as choose_component
 from ambientkit.resumption import listed_plugins, require_loaded
+from ambientkit.surroundings import begin_at, fitting, logged, met, occupied, status_kept
 
 if TYPE_CHECKING:
     from ambientkit.benching import Speed
@@ -157,10 +154,10 @@ class Engine:
             return self.resume(
                 begun, device=device, precision=precision, callbacks=callbacks, progress=progress
             )
-        machine = _met(device, precision)
+        machine = met(device, precision)
         with told():
             trainer = self._trainer(plan, machine, None, callbacks, progress, Path(out))
-        with told(trainer.folder), _occupied(trainer.folder, machine):
+        with told(trainer.folder), occupied(trainer.folder, machine):
             return self._finish(trainer, machine)
 
     def resume(
@@ -184,13 +181,13 @@ class Engine:
         run = Path(folder)
         plan, record = self._opened(run)
         require_same_plugins(record, self._provenance(plan))
-        machine = _met(device, record["precision"] if precision == "auto" else precision)
-        with told(run), _occupied(run, machine):
+        machine = met(device, record["precision"] if precision == "auto" else precision)
+        with told(run), occupied(run, machine):
             checkpoints.tidy(run)
-            path = _begin_at(run, checkpoint, plan)
+            path = begin_at(run, checkpoint, plan)
             trainer = self._trainer(plan, machine, run, callbacks, progress, run, warm=path is None)
             if path is not None:
-                with _fitting(path):
+                with fitting(path):
                     trainer.restore(path)
             return self._finish(trainer, machine)
 
@@ -313,12 +310,9 @@ class Engine:
         group, new = machine.group, folder is None
         with contained(self.plugins.registry, PluginError):
             prepared = prepare_together(plan, machine, cache, progress)
-        if folder is None and group.leads:
-            fill = partial(self._begin, plan, self._record(plan, machine, prepared.facts))
-            folder = run_folder.create(out, plan.recipe.name, plan.recipe.seed, fill)
-        elif folder is not None:
+        if folder is not None:
             require_same_data(run_folder.read_run(folder), prepared.facts)
-        folder = group.told(folder)
+        folder = group.told(folder or self._new_folder(plan, machine, prepared.facts, out))
         try:
             watched = [*callbacks, Watch()]
             with contained(self.plugins.registry, PluginError):
@@ -329,6 +323,13 @@ class Engine:
             if new and group.leads:  # nothing was run, so nothing is left that looks like a run
                 shutil.rmtree(folder)
             raise
+
+    def _new_folder(self, plan: Plan, machine: Machine, facts: Mapping[str, Any], out: Path) -> Path | None:
+        """The run's folder, made by the first process."""
+        if not machine.group.leads:
+            return None
+        fill = partial(self._begin, plan, self._record(plan, machine, facts))
+        return run_folder.create(out, plan.recipe.name, plan.recipe.seed, fill)
 
     @staticmethod
     def _begin(plan: Plan, record: Mapping[str, Any], folder: Path) -> None:
@@ -365,7 +366,7 @@ class Engine:
                 trainer.train()
             machine.group.close()
             return RunResult(folder, trainer.step, time.monotonic() - begun, {}, {}, trainer.info.labels)
-        with _logged(folder), _status(trainer), contained(self.plugins.registry):
+        with logged(folder), status_kept(trainer), contained(self.plugins.registry):
             log.info(
                 "%s on %s, from step %d of %d",
                 trainer.info.name,
@@ -385,82 +386,3 @@ class Engine:
             figures={"final": trainer.figures, **rows},
         )
         return RunResult(folder, trainer.step, seconds, trainer.figures, rows, trainer.info.labels)
-
-
-def _met(device: str, precision: str) -> Machine:
-    """The machine of this process, in touch with the other processes of the run."""
-    from ambientkit.group import join
-    from ambientkit.machine import choose
-
-    machine = choose(device, precision)
-    return replace(machine, group=join(machine.device))
-
-
-def _occupied(run: Path, machine: Machine) -> AbstractContextManager[None]:
-    """No other run may work in the folder; of the processes of one, the first speaks for all."""
-    return run_folder.occupied(run) if machine.group.leads else nullcontext()
-
-
-def _begin_at(run: Path, name: str, plan: Plan) -> Path | None:
-    """The checkpoint to go on from; None where the run never came to one, and begins with step 0."""
-    from ambientkit import checkpoints
-    from ambientkit.resumption import require_same_recipe
-
-    if name == "latest" and not checkpoints.begun(run):
-        log.info("%s has no checkpoint yet: it begins with step 0", run)
-        return None
-    path = checkpoints.find(run, name)
-    require_same_recipe(checkpoints.read_meta(path), plan)
-    return path
-
-
-@contextmanager
-def _status(trainer: Trainer) -> Iterator[None]:
-    """Write into run.json how a run that did not finish ended."""
-    run_folder.update_run(trainer.folder, status="running", error=None)
-    try:
-        yield
-    except BaseException as error:
-        status = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
-        plain = explained(error, trainer.folder) or error
-        log.error("%s: %s", status, plain if isinstance(plain, AmbientkitError) else repr(plain))
-        try:
-            run_folder.update_run(trainer.folder, status=status, step=trainer.step, error=str(plain))
-        except (OSError, RunFolderError):
-            log.error("run.json could not be updated")
-        raise
-
-
-class _RunLog(logging.FileHandler):
-    """A log that ends no run: a disk that is full is told of by what must be written."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Nothing; the default prints a traceback."""
-
-
-@contextmanager
-def _fitting(path: Path) -> Iterator[None]:
-    """A checkpoint from elsewhere may hold anything: what does not fit is a RunFolderError."""
-    try:
-        yield
-    except AmbientkitError:
-        raise
-    except Exception as error:
-        raise RunFolderError(f"{path}: does not fit this run: {type(error).__name__}: {error}") from error
-
-
-@contextmanager
-def _logged(folder: Path) -> Iterator[None]:
-    """Send the engine's log to the run's log.txt while it runs."""
-    handler = _RunLog(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    level = log.level
-    log.addHandler(handler)
-    log.setLevel(min(level or logging.INFO, logging.INFO))
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        log.setLevel(level)
-        with suppress(OSError):
-            handler.close()

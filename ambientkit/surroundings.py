@@ -1,0 +1,100 @@
+"""What surrounds a run: other processes, its folder's lock, its log, how it ended. Imports no torch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ambientkit import run_folder
+from ambientkit.errors import AmbientkitError, Interrupted, RunFolderError
+from ambientkit.mishaps import explained
+from ambientkit.recipe import Plan
+
+if TYPE_CHECKING:
+    from ambientkit.machine import Machine
+    from ambientkit.trainer import Trainer
+
+log = logging.getLogger("ambientkit")
+
+
+def met(device: str, precision: str) -> Machine:
+    """The machine of this process, in touch with the other processes of the run."""
+    from ambientkit.group import join
+    from ambientkit.machine import choose
+
+    machine = choose(device, precision)
+    return replace(machine, group=join(machine.device))
+
+
+def occupied(run: Path, machine: Machine) -> AbstractContextManager[None]:
+    """No other run may work in the folder; of the processes of one, the first speaks for all."""
+    return run_folder.occupied(run) if machine.group.leads else nullcontext()
+
+
+def begin_at(run: Path, name: str, plan: Plan) -> Path | None:
+    """The checkpoint to go on from; None where the run never came to one, and begins with step 0."""
+    from ambientkit import checkpoints
+    from ambientkit.resumption import require_same_recipe
+
+    if name == "latest" and not checkpoints.begun(run):
+        log.info("%s has no checkpoint yet: it begins with step 0", run)
+        return None
+    path = checkpoints.find(run, name)
+    require_same_recipe(checkpoints.read_meta(path), plan)
+    return path
+
+
+@contextmanager
+def status_kept(trainer: Trainer) -> Iterator[None]:
+    """Write into run.json how a run that did not finish ended."""
+    run_folder.update_run(trainer.folder, status="running", error=None)
+    try:
+        yield
+    except BaseException as error:
+        status = "interrupted" if isinstance(error, Interrupted | KeyboardInterrupt) else "failed"
+        plain = explained(error, trainer.folder) or error
+        log.error("%s: %s", status, plain if isinstance(plain, AmbientkitError) else repr(plain))
+        try:
+            run_folder.update_run(trainer.folder, status=status, step=trainer.step, error=str(plain))
+        except (OSError, RunFolderError):
+            log.error("run.json could not be updated")
+        raise
+
+
+class _RunLog(logging.FileHandler):
+    """A log that ends no run: a disk that is full is told of by what must be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Nothing; the default prints a traceback."""
+
+
+@contextmanager
+def fitting(path: Path) -> Iterator[None]:
+    """A checkpoint from elsewhere may hold anything: what does not fit is a RunFolderError."""
+    try:
+        yield
+    except AmbientkitError:
+        raise
+    except Exception as error:
+        raise RunFolderError(f"{path}: does not fit this run: {type(error).__name__}: {error}") from error
+
+
+@contextmanager
+def logged(folder: Path) -> Iterator[None]:
+    """Send the engine's log to the run's log.txt while it runs."""
+    handler = _RunLog(folder / "log.txt", encoding="utf-8", errors="backslashreplace")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(min(level or logging.INFO, logging.INFO))
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+        with suppress(OSError):
+            handler.close()
