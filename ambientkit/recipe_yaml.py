@@ -7,7 +7,7 @@ only its parser is used, and what a scalar means is decided here (YAML 1.2, core
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
@@ -57,8 +57,8 @@ class Node:
     def count(self) -> int:
         """How many values there are, this one among them."""
         held: Any = self.value
-        inner = held.values() if isinstance(held, dict) else held if isinstance(held, list) else ()
-        return 1 + sum(child.count() for child in inner)
+        inner: Iterable[Node] = held.values() if isinstance(held, dict) else ()
+        return 1 + sum(child.count() for child in (held if isinstance(held, list) else inner))
 
     def find(self, path: Sequence[str | int]) -> Node | None:
         """The value at `path`, None where there is none."""
