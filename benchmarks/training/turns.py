@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 WARM_UP = 2  # steps before the first answer
 
 
+class Over(BaseException):
+    """The contest is over."""
+
+
 class Turns:
     """Time is taken from the moment a turn is asked for to the end of its last step."""
 
@@ -29,7 +33,7 @@ class Turns:
         self._begun = _clocks()
 
     def stepped(self) -> None:
-        """A step is done. Returns when there is another to do; raises SystemExit when there is none."""
+        """A step is done. Returns when there is another to do; raises Over when there is none."""
         self._left -= 1
         if self._left > 0:
             return
@@ -47,7 +51,7 @@ class Turns:
 
     def _next(self, command: list[str]) -> None:
         if not command or command[0] == "end":
-            raise SystemExit(0)
+            raise Over
         self._left = int(command[1]) if command[0] == "steps" else 1
         if command[0] == "flop":
             from torch.utils.flop_counter import FlopCounterMode  # late: it takes memory of its own

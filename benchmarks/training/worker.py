@@ -8,11 +8,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import suppress
 
 import torch
 
 from .setting import Setting
-from .turns import Turns
+from .turns import Over, Turns
 
 
 def main() -> None:
@@ -24,7 +25,8 @@ def main() -> None:
     torch.set_num_threads(setting.threads)
     torch.manual_seed(0)
     play = getattr(importlib.import_module(f"benchmarks.training.{module}"), loop)
-    play(setting, Turns(sys.stdin, answers))
+    with suppress(Over):
+        play(setting, Turns(sys.stdin, answers))
 
 
 if __name__ == "__main__":
