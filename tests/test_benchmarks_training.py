@@ -106,7 +106,7 @@ def test_a_turn_ends_after_its_steps_and_counts_flops():
     answers = io.StringIO()
     taking = turns.Turns(io.StringIO("steps 3\nflop\nend\n"), answers, warm_up=1)
     done = 0
-    with pytest.raises(SystemExit):
+    with pytest.raises(turns.Over):
         while True:
             torch.ones(2, 3) @ torch.ones(3, 4)
             done += 1
