@@ -7,7 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from ambientkit.errors import PluginError
+from ambientkit.errors import PluginError, RunError
 from ambientkit.testing import check_callback
 
 import ambientkit_wandb
@@ -92,7 +92,7 @@ def test_a_run_that_fails_is_marked(engine, wandb, tmp_path):
             if report.step == 2:
                 raise OSError("no space left")
 
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(RunError, match="no space"):
         engine.run(RECIPE, *FEW, out=tmp_path, device="cpu", callbacks=[Broken()])
     assert wandb.codes == [1]
 
