@@ -184,7 +184,7 @@ class Engine:
         machine = met(device, record["precision"] if precision == "auto" else precision)
         with told(run), occupied(run, machine):
             checkpoints.tidy(run)
-            path = begin_at(run, checkpoint, plan)
+            path = begin_at(run, checkpoint, plan, lambda recipe: self.load(recipe).resolved())
             trainer = self._trainer(plan, machine, run, callbacks, progress, run, warm=path is None)
             if path is not None:
                 with fitting(path):

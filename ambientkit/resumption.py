@@ -60,9 +60,9 @@ def require_same_plugins(record: Mapping[str, Any], now: Sequence[Mapping[str, s
         )
 
 
-def require_same_recipe(meta: Mapping[str, Any], plan: Plan) -> None:
-    """Raise RunFolderError when the recipe differs from the checkpoint's, with each path."""
-    lines = list(differences(meta["recipe"], plan.resolved()))
+def require_same_recipe(recipe: Mapping[str, Any], plan: Plan) -> None:
+    """Raise RunFolderError when the plan differs from the checkpoint's `recipe`, with each path."""
+    lines = list(differences(recipe, plan.resolved()))
     if lines:
         raise RunFolderError(
             "cannot resume, the recipe is not the one of the checkpoint: "

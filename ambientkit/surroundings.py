@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ambientkit import run_folder
 from ambientkit.errors import AmbientkitError, Interrupted, RunFolderError
@@ -35,8 +35,14 @@ def occupied(run: Path, machine: Machine) -> AbstractContextManager[None]:
     return run_folder.occupied(run) if machine.group.leads else nullcontext()
 
 
-def begin_at(run: Path, name: str, plan: Plan) -> Path | None:
-    """The checkpoint to go on from; None where the run never came to one, and begins with step 0."""
+def begin_at(
+    run: Path, name: str, plan: Plan, as_now: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> Path | None:
+    """The checkpoint to go on from; None where the run never came to one, and begins with step 0.
+
+    `as_now` is how this version understands a recipe of an earlier one: options that came since have their
+    defaults, in the checkpoint's recipe as in the run's.
+    """
     from ambientkit import checkpoints
     from ambientkit.resumption import require_same_recipe
 
@@ -44,7 +50,7 @@ def begin_at(run: Path, name: str, plan: Plan) -> Path | None:
         log.info("%s has no checkpoint yet: it begins with step 0", run)
         return None
     path = checkpoints.find(run, name)
-    require_same_recipe(checkpoints.read_meta(path), plan)
+    require_same_recipe(as_now(checkpoints.read_meta(path)["recipe"]), plan)
     return path
 
 

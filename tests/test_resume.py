@@ -15,7 +15,7 @@ import engine_fakes as fakes
 import pytest
 import yaml
 
-from ambientkit import Engine, hookimpl
+from ambientkit import Engine, hookimpl, run_folder
 from ambientkit.errors import Interrupted, RunFolderError
 from ambientkit.resumption import differences
 
@@ -255,6 +255,16 @@ def test_a_changed_recipe_is_refused_with_every_difference(engine, stopped):
         engine.resume(stopped)
     assert "measurement.size was 6, is 5" in str(refused.value)
     assert "train.generator_optimizer.lr was 0.0002, is 0.5" in str(refused.value)
+
+
+def test_a_run_from_before_an_option_was_there_goes_on_with_its_default(engine, stopped):
+    resolved, (meta,) = stopped / "resolved.yaml", stopped.glob("checkpoints/step-0000001/meta.json")
+    text, told = resolved.read_text("utf-8"), json.loads(meta.read_text("utf-8"))
+    del told["recipe"]["train"]["share_forward"]
+    meta.write_text(json.dumps(told), "utf-8")
+    assert text.count("  share_forward: false\n") == 1
+    resolved.write_text(text.replace("  share_forward: false\n", ""), "utf-8")
+    assert engine.resume(stopped).step == run_folder.read_run(stopped)["total_steps"]
 
 
 def test_another_plugin_version_is_refused(engine, stopped, tmp_path, monkeypatch):
