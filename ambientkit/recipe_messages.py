@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -40,6 +40,11 @@ class _Checked:
     tree: Node
     path: Keys
     also: Collection[str]
+    hints: bool = True  # whether the nearest known word is looked for, which takes time
+
+
+HINTED = 1000
+"""Problems of a validation that come with the nearest known word: nobody reads more of them."""
 
 
 def _problems_of(error: ValidationError, checked: _Checked) -> list[Problem]:
@@ -48,9 +53,10 @@ def _problems_of(error: ValidationError, checked: _Checked) -> list[Problem]:
     for details in error.errors(include_url=False):
         fault = _fault(details, checked.data)
         groups.setdefault(fault.path, []).append(fault)
+    unhinted = replace(checked, hints=False)
     return [
-        _problem(group, checked)
-        for where, group in groups.items()
+        _problem(group, checked if number < HINTED else unhinted)
+        for number, (where, group) in enumerate(groups.items())
         if not (_all_types(group) and _is_judged_deeper(where, groups))
     ]
 
@@ -142,7 +148,8 @@ def _problem(group: Sequence[_Fault], checked: _Checked) -> Problem:
 def _unknown(fault: _Fault, checked: _Checked) -> tuple[str, str]:
     word, above = str(fault.path[-1]), fault.path[:-1]
     known = {*_fields_at(checked.model, checked.data, above), *(() if above else checked.also)}
-    remedy = did_you_mean(word, known) or f"known keys: {', '.join(sorted(known))}"
+    near = did_you_mean(word, known) if checked.hints else ""
+    remedy = near or f"known keys: {', '.join(sorted(known))}"
     return f"unknown key {word!r}", remedy
 
 
