@@ -363,6 +363,13 @@ def batch_splits_evenly(case: Case) -> Iterator[Problem]:
         yield case.problem(("train", "accumulate"), message)
 
 
+def a_shared_pass_serves_two(case: Case) -> Iterator[Problem]:
+    """`train.share_forward` shares the generator's pass between two players."""
+    if case.recipe.train.share_forward and case.recipe.discriminator is None:
+        message = "there is no discriminator to share the generator's pass with"
+        yield case.problem(("train", "share_forward"), message, "set train.share_forward: false")
+
+
 ALL_RULES: tuple[Rule, ...] = (
     composite_is_possible,
     flip_keeps_the_law,
@@ -385,4 +392,5 @@ ALL_RULES: tuple[Rule, ...] = (
     schedules_have_something_to_change,
     phases_have_players,
     batch_splits_evenly,
+    a_shared_pass_serves_two,
 )

@@ -81,6 +81,16 @@ PAIRS = {
         changed(objective=None),
         "discriminator: there is no objective; give both, or set discriminator: null",
     ),
+    "a shared pass without a game": (
+        changed(
+            discriminator=None,
+            objective=None,
+            fidelity=[{"kind": "consistency"}],
+            train={**changed()["train"], "share_forward": True},
+        ),
+        "train.share_forward: there is no discriminator to share the generator's pass with; "
+        "set train.share_forward: false",
+    ),
     "an objective alone": (
         changed(discriminator=None),
         "objective: there is no discriminator; give both, or set objective: null",
