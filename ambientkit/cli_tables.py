@@ -6,18 +6,22 @@ import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ambientkit.plugins import PluginReport
 from ambientkit.registry import Options
 from ambientkit.run_folder import RunSummary
 
+if TYPE_CHECKING:  # rich is imported where something is shown, so that `--help` stays fast
+    from rich.table import Table
+    from rich.text import Text
+
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> Table:
     """A plain table; cells are text, so that nothing in them is taken for markup."""
+    from rich.table import Table
+    from rich.text import Text
+
     made = Table(title=Text(title) if title else None, title_justify="left", show_edge=False, pad_edge=False)
     for column in columns:
         made.add_column(Text(column), overflow="fold")
@@ -72,6 +76,8 @@ def option_rows(schema: Mapping[str, Any]) -> list[OptionRow]:
 
 def options(rows: Sequence[OptionRow]) -> Table | Text:
     """One row an option."""
+    from rich.text import Text
+
     if not rows:
         return Text("It has no options.")
     cells = ((row.name, row.type, row.default, row.bounds, row.description) for row in rows)

@@ -9,7 +9,8 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 
@@ -104,8 +105,7 @@ def _no_built_ins() -> object:
 
 
 def _from_entry_point(point: EntryPoint) -> Candidate:
-    distribution = _distribution(point)
-    version = point.dist.version if point.dist else ""
+    distribution, version = _package(point.dist)
     if distribution == GROUP:
         namespace = point.name if point.name in BRIDGES else ""
         return Candidate(point.name, namespace, version, f"built-in (entry point {point.name})", point.load)
@@ -114,8 +114,15 @@ def _from_entry_point(point: EntryPoint) -> Candidate:
 
 
 def _distribution(point: EntryPoint) -> str:
-    """The distribution's name, normalised as package indexes do."""
-    return re.sub(r"[-_.]+", "-", point.dist.name).lower() if point.dist else ""
+    return _package(point.dist)[0]
+
+
+@cache  # each look at a distribution's name or version parses its metadata anew
+def _package(distribution: Distribution | None) -> tuple[str, str]:
+    """Name, normalised as package indexes do, and version."""
+    if distribution is None:
+        return "", ""
+    return re.sub(r"[-_.]+", "-", distribution.name).lower(), distribution.version
 
 
 def _order(point: EntryPoint) -> tuple[bool, str, str]:

@@ -18,7 +18,11 @@ class Section(BaseModel):
     """Base of the recipe's own sections."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        defer_build=True,  # until a recipe is read: `--help` needs none of it
     )
 
 
