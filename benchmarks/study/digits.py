@@ -57,7 +57,7 @@ def prepare(engine: Engine, mnist: Path, out: Path) -> None:
             _save(_eight_bits(guess), out / f"{name}_undone")
 
     for name, law in SETTINGS["wrong"].items():
-        sensor = built(engine, {"kind": name, law["key"]: law["true"], **law["options"]})
+        sensor = built(engine, {"kind": name, law["key"]: law["measured"], **law["options"]})
         theta = sensor.sample(len(x), (1, 28, 28), stream(0, "measured", name))
         observed = sensor.observed(theta, (1, 28, 28))
         masks = {} if observed is None else {"observed": observed.numpy()}
