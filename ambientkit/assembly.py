@@ -9,7 +9,7 @@ import logging
 import os
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -124,7 +124,7 @@ def prepare_data(plan: Plan, cache: Path, progress: Progress = no_progress) -> t
     samples = _samples(plan, source, opened.training, cache, progress)
     held_out = held_out_of(plan, opened)
     shape = tuple(dataset.image_shape)
-    reference, left_out = _reference(plan, shape, cache, progress) if plan.reference else (None, ())
+    reference, left_out = _reference(plan, opened, cache, progress) if plan.reference else (None, ())
     skipped = (*dataset.skipped, *left_out)
     data = Data(samples, held_out, shape, dataset.fingerprint, skipped, context, reference)
     return data, source.sensor
@@ -145,12 +145,15 @@ class _AsTheyAre(Measurement):
         return images
 
 
-def _reference(plan: Plan, shape: Shape, cache: Path, progress: Progress) -> tuple[Samples, tuple[str, ...]]:
+def _reference(
+    plan: Plan, opened: Opened, cache: Path, progress: Progress
+) -> tuple[Samples, tuple[str, ...]]:
     """The pictures of `discriminator_data`, and the names of those left out.
 
-    Raises DataError where they have another shape.
+    Unless the section has a hold-out of its own, a picture that is held out of the training data is not
+    shown here either: it is known by its file's name. Raises DataError where they have another shape.
     """
-    section = plan.recipe.discriminator_data
+    section, shape = plan.recipe.discriminator_data, tuple(opened.source.dataset.image_shape)
     assert plan.reference is not None and section is not None
     dataset: Dataset = build(plan.reference, Context(image_size=(shape[-2], shape[-1])))
     if tuple(dataset.image_shape) != shape:
@@ -158,12 +161,24 @@ def _reference(plan: Plan, shape: Shape, cache: Path, progress: Progress) -> tup
             f"discriminator_data has pictures of {tuple(dataset.image_shape)}, the training data of {shape}; "
             "they must be alike"
         )
-    holdout = plan.recipe.data.holdout if section.holdout is None else section.holdout
-    shown, _ = split(dataset.keys, holdout)
+    shown = (
+        _not_held_out(plan, opened, dataset)
+        if section.holdout is None
+        else split(dataset.keys, section.holdout)[0]
+    )
     source = Source(dataset, _AsTheyAre(), plan.recipe.data.seed, "reference")
     description = {**_describe_data(source, shown), "measurement": "none", "store_format": FORMAT}
     store = _find_or_make(source, shown, cache, description, progress)
     return StoredSamples(store, None), tuple(dataset.skipped)
+
+
+def _not_held_out(plan: Plan, opened: Opened, dataset: Dataset) -> list[int]:
+    held = {PurePosixPath(opened.source.dataset.keys[i]).name for i in opened.held}
+    shown, _ = split(dataset.keys, plan.recipe.data.holdout)
+    shown = [i for i in shown if PurePosixPath(dataset.keys[i]).name not in held]
+    if not shown:
+        raise DataError("discriminator_data has no picture that is not held out; give it more")
+    return shown
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,7 @@ class Trainer:
 
     def advance(self) -> Terms:
         """One step and the average after it."""
+        self.game.watch.step = self.step + 1
         terms = self.train_step()
         self.step += 1
         if self.average:
@@ -296,18 +297,19 @@ class Trainer:
         return self.game.method.further is not None and bool(batch_norms(self.game.generator.network))
 
     def _forwards(self, network: nn.Module) -> Iterator[Tensor]:
+        """`network` on whole batches: the first process does this alone, and must see what one would."""
+        machine, filler = self.game.machine, copy.deepcopy(network)  # whose own statistics matter to nobody
         for counter in range(min(REESTIMATION_BATCHES, self.batches.per_epoch)):
             draws = self.dice("re-estimation", counter)
-            yield self.game.machine.run(network, self._as_used(counter, draws), draws.latent)
+            measured = self._as_used(machine.send(self._brought(counter)), draws, filler)
+            yield machine.run(network, measured, draws.latent)
 
-    def _as_used(self, counter: int, draws: Draws) -> Measured:
+    def _as_used(self, measured: Measured, draws: Draws, filler: nn.Module) -> Measured:
         """What the generator meets in use: measurements; where others are evaluated, all with more hidden."""
-        measured = self._batch(counter)
         if self.plan.evaluation is None or draws.further_chosen is None:
             return measured
         everywhere = replace(draws, further_chosen=torch.ones_like(draws.further_chosen))
-        network = partial(self.game.machine.run, self.game.generator.network)
-        return hide_more(self.game.method, network, measured, everywhere)
+        return hide_more(self.game.method, partial(self.game.machine.run, filler), measured, everywhere)
 
     # Checkpoints ---------------------------------------------------------------------------------
 
@@ -387,14 +389,22 @@ class Trainer:
     def _diverged(self, error: NonFiniteError) -> RunError:
         """The step was half done, so its state is kept only where there is no whole one."""
         try:
-            path = checkpoints.find(self.folder)
+            kept = f"a checkpoint is kept in {checkpoints.find(self.folder)}"
         except RunFolderError:
-            path = self.checkpoint()
+            kept = self._kept_of_the_moment()
+        step = self.game.watch.first_step or self.step + 1
         return NonFiniteError(
-            f"step {self.step + 1}: {error}; a checkpoint is kept in {path}. Most likely a rate is too high, "
+            f"step {step}: {error}; {kept}. Most likely a rate is too high, "
             "or the discriminator is too steep: lower the learning rates, set train.gradient_clip, or try "
             "the objective `hinge` with a spectrally normalised discriminator"
         )
+
+    def _kept_of_the_moment(self) -> str:
+        """Keep what there is, if it can be gone on with: a GPU tells late, and may have learnt from it."""
+        weights = [value for network in self._networks().values() for value in network.state_dict().values()]
+        if all(bool(torch.isfinite(value).all()) for value in weights):
+            return f"a checkpoint is kept in {self.checkpoint()}"
+        return "no checkpoint was kept, since the weights are not finite either; set train.checkpoints.every"
 
 
 _USR1 = getattr(signal, "SIGUSR1", None)  # what batch systems send before the time is up; not on Windows

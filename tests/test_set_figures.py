@@ -74,10 +74,11 @@ def distance(kind, made, real, **options):
 
 
 def kid_by_hand(x, y):
-    """Binkowski et al. 2018, eq. 4, pair by pair, times 1000."""
+    """Gretton et al. 2012, eq. 4, pair by pair, with the kernel of Binkowski et al. 2018, times 1000."""
     kernel = lambda a, b: (float(a @ b) / len(a) + 1) ** 3  # noqa: E731
-    own = lambda z: np.mean([kernel(z[i], z[j]) for i in range(len(z)) for j in range(len(z)) if i != j])  # noqa: E731
-    return 1000 * (own(x) + own(y) - 2 * np.mean([kernel(a, b) for a in x for b in y]))
+    places = [(i, j) for i in range(len(x)) for j in range(len(x)) if i != j]
+    mean = lambda a, b: np.mean([kernel(a[i], b[j]) for i, j in places])  # noqa: E731
+    return 1000 * (mean(x, x) + mean(y, y) - 2 * mean(x, y))
 
 
 def test_kid_is_its_definition_pair_by_pair():
@@ -93,6 +94,18 @@ def test_kid_of_one_law_is_about_nothing_and_of_another_is_not():
     one, other = torch.randn(2, 600, 4, generator=generator)
     assert abs(distance(Kid, one, other)["kid_flat"]) < 40
     assert distance(Kid, one + 1, other)["kid_flat"] > 1000
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.9, 1.0])
+def test_kid_of_one_law_is_0_on_average_however_alike_each_picture_and_its_own_truth_are(alike):
+    """A completed picture has most pixels of its truth: that is no sign of the set's law."""
+    generator = torch.Generator().manual_seed(5)
+    found = []
+    for _ in range(100):
+        one, other = torch.randn(2, 32, 4, generator=generator)
+        found.append(distance(Kid, alike * one + (1 - alike**2) ** 0.5 * other, one)["kid_flat"])
+    found = torch.tensor(found)
+    assert abs(float(found.mean())) <= 3 * float(found.std()) / 10 + 1e-3  # a mean of 100
 
 
 def test_fid_of_gaussians_is_the_closed_form():

@@ -33,6 +33,13 @@ def test_what_is_observed_stays_and_the_rest_lies_between(seed, height, width, s
         assert filled[0, channel].max() <= known.max() + 1e-5
 
 
+def test_measurements_beyond_the_range_of_pictures_are_no_infinite_logits():
+    """Noise, or kept pixels that are divided by what was kept, go beyond [-1, 1]."""
+    y, observed = holes(3, height=8, width=8)
+    made = ResUNet(3, width=4, depth=2, from_surroundings=True)(Measured(40 * y, observed), None)
+    assert bool(torch.isfinite(made).all()) and float(made.detach().abs().max()) <= 1
+
+
 def test_a_constant_is_continued_and_near_pixels_count_more():
     observed = torch.ones(1, 1, 32, 32, dtype=torch.bool)
     observed[..., 8:24, 8:24] = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import engine_fakes as fakes
 import pytest
@@ -11,6 +12,7 @@ import torch
 from ambientkit import hookimpl
 from ambientkit import trainer as trainer_module
 from ambientkit.errors import NonFiniteError, PluginError, RunFolderError
+from ambientkit.group import Group
 from ambientkit.optim import batch_norms
 
 CPU = {"device": "cpu", "precision": "fp32"}
@@ -225,6 +227,32 @@ def test_statistics_for_use_are_those_of_single_holes(ready, tiny):
     torch.testing.assert_close(first.running_mean, mean)
     torch.testing.assert_close(first.running_var, variance)
     assert trainer.inference() is used, "it is made once a step"
+
+
+TWIN_WITH_BATCH_NORM = {
+    "measurement": {"kind": "identity"},
+    "further": {**fakes.FURTHER, "probability": 1.0, "completed_first": True},
+    "evaluation": {"measurement": fakes.FURTHER["measurement"]},
+}
+
+
+def test_statistics_for_use_move_none_of_the_networks(ready, tiny):
+    """Pictures that are filled first, to be hidden further, go through a copy too."""
+    trainer = ready(tiny(**TWIN_WITH_BATCH_NORM)).trainer
+    trainer.advance()
+    networks = (trainer.game.generator.network, trainer.average.network)
+    before = [fakes.weights(network) for network in networks]
+    trainer.inference()
+    assert fakes.same(before, [fakes.weights(network) for network in networks])
+
+
+def test_the_first_of_two_processes_estimates_what_one_alone_would(ready, tiny, tmp_path):
+    found = []
+    for group in (Group(), Group(0, 2)):
+        trainer = ready(tiny(**TWIN_WITH_BATCH_NORM)).trainer
+        trainer.game.machine = replace(trainer.game.machine, group=group)
+        found.append(fakes.weights(trainer.inference()))
+    assert fakes.same(*found)
 
 
 def by_hand(trainer) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from ambientkit_plugins.masks.sensors import BlockPatch
+from PIL import Image
 
 from ambientkit.errors import DataError, RecipeError
 from ambientkit.interfaces import Measured
@@ -59,6 +60,25 @@ def test_one_folder_for_both_never_shows_a_held_out_picture(ready, tiny):
     all_of_them = {"source": source, "holdout": 0}
     trainer = ready(tiny() | UNPAIRED | {"discriminator_data": all_of_them}).trainer
     assert len(trainer.references.samples) == 40
+
+
+def test_a_larger_folder_with_the_held_out_pictures_in_it_does_not_show_them(ready, tiny, tmp_path):
+    """Which pictures the smallest hashes are depends on the folder: their names do not."""
+    for folder, count in (("few", 20), ("many", 60)):
+        (tmp_path / folder).mkdir()
+        for number in range(count):
+            Image.new("RGB", (16, 16), (number, 0, 0)).save(tmp_path / folder / f"{number:03d}.png")
+
+    def source(folder):
+        return {"kind": "image_folder", "root": str(tmp_path / folder)}
+
+    recipe = tiny(data={"source": None, "holdout": 8}) | UNPAIRED
+    recipe["data"]["source"] = source("few")
+    trainer = ready(recipe | {"discriminator_data": {"source": source("many")}}).trainer
+    shown = trainer.references.samples.batch(torch.arange(len(trainer.references.samples)), 0).y
+    truth = next(trainer.held_out.batches(8))[1]
+    assert len(truth) == 8 and len(shown) >= 60 - 2 * 8
+    assert not (shown[:, None, 0, 0, 0] == truth[None, :, 0, 0, 0]).any()
 
 
 def test_pictures_of_another_shape_are_refused(engine, tiny, tmp_path):

@@ -160,11 +160,14 @@ def test_a_detached_trip_teaches_the_generator_nothing(ready):
 
 def test_a_deferred_watch_waits_until_it_is_asked():
     watch = FiniteWatch(deferred=True)
-    watch.look("the term 'a'", torch.tensor(1.0))
-    watch.look("the term 'b'", torch.tensor(float("nan")))
-    watch.look("the term 'b'", torch.tensor(2.0))
-    with pytest.raises(NonFiniteError, match="'b': no finite number"):
+    nan = torch.tensor(float("nan"))
+    for step, (a, b) in enumerate([(1.0, 2.0), (1.0, nan), (nan, nan), (1.0, 2.0)], start=1):
+        watch.step = step
+        watch.look("the term 'a'", torch.as_tensor(a))
+        watch.look("the term 'b'", torch.as_tensor(b))
+    with pytest.raises(NonFiniteError, match="^the term 'b' became no finite number"):
         watch.settle()
+    assert watch.first_step == 2, "the first at which anything went wrong"
     watch.settle()  # said once
     with pytest.raises(NonFiniteError, match="became inf"):
         FiniteWatch().look("the term 'c'", torch.tensor(float("inf")))
@@ -173,6 +176,7 @@ def test_a_deferred_watch_waits_until_it_is_asked():
 def test_a_run_is_not_kept_with_numbers_that_are_not_finite(ready):
     trainer = ready(game_of()).trainer
     trainer.game.watch = FiniteWatch(deferred=True)
+    trainer.game.watch.step = 1
     trainer.game.watch.look("the gradient of Net", torch.tensor(float("nan")))
     with pytest.raises(NonFiniteError, match="the gradient of Net"):
         trainer.checkpoint()

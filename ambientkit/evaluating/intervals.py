@@ -1,4 +1,8 @@
-"""How sure a figure is: pictures drawn anew with replacement (Efron and Tibshirani 1993, ch. 13)."""
+"""How sure a figure is: pictures drawn anew with replacement (Efron and Tibshirani 1993, ch. 13).
+
+A set that is drawn so has pictures twice, which moves figures of pairs of pictures to one side. Their spread
+is right all the same, so intervals lie about the figure itself: the mean of the redrawn ones is moved there.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,7 @@ Picked = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure with the interval that 95 % of the redrawn ones lie in; None where that says nothing."""
+    """A figure with the interval of 95 % of the redrawn ones about it; None where that says nothing."""
 
     value: float
     low: float | None = None
@@ -57,5 +61,5 @@ def _interval(value: float, redrawn: list[float | None]) -> Figure:
     finite = [each for each in redrawn if each is not None and np.isfinite(each)]
     if len(finite) < len(redrawn):  # a figure that some draws do not have is not known to lie anywhere
         return Figure(value)
-    low, high = np.quantile(finite, COVERED)
+    low, high = np.quantile(finite, COVERED) + value - np.mean(finite)
     return Figure(value, float(low), float(high))

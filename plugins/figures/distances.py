@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -60,55 +59,44 @@ class _SetDistance(Metric):
 
 
 class Kid(_SetDistance):
-    """Kernel distance, times 1000: the unbiased MMD^2 of all pictures (KID, Binkowski et al. 2018, eq. 4).
+    """Kernel distance, times 1000 (KID, Binkowski et al. 2018): the unbiased MMD^2 of pairs (x_i, y_i).
 
-    The kernel is (x.y / D + 1)^3 (sec. 3). Unlike that of FID, its expectation does not depend on how many
-    pictures there are; it may be a little below 0.
+    The kernel is (x.y / D + 1)^3 (sec. 3). A completed picture and its clean version are alike, so pairs of a
+    place with itself are left out of all three means (Gretton et al. 2012, lemma 6 with eq. 4, whose x_i and
+    y_i may depend on each other). The expectation does not depend on how many pictures there are, unlike
+    that of FID, and is 0 where both laws are one; the figure may be a little below 0.
     """
 
     name = "kid"
 
     def distance(self, made: Tensor, real: Tensor) -> float:
-        """1000 times MMD^2."""
-        return _Kernels.of(made, real).distance(*(torch.ones(len(each)).double() for each in (made, real)))
+        """1000 times MMD^2, of as many on either side."""
+        return _mean_of_others(_kernels(made, real), torch.ones(len(made)).double())
 
     def summaries(self, values: Mapping[str, Tensor], draws: Sequence[Tensor]) -> list[dict[str, float]]:
         """{figure} of each draw: all have the kernel's values in common, and weigh them differently."""
         made, real = values["made"].double(), values["real"].double()
         if len(made) < 2:
             return [{} for _ in draws]
-        kernels = _Kernels.of(made, real)
+        kernels = _kernels(made, real)
         times = [torch.bincount(draw, minlength=len(made)).double() for draw in draws]
-        return [{self.figure: kernels.distance(each, each)} for each in times]
+        return [{self.figure: _mean_of_others(kernels, each)} for each in times]
 
 
-@dataclass(frozen=True)
-class _Kernels:
-    """The kernel's values of all pairs, within the two sets and between them."""
-
-    made: Tensor
-    real: Tensor
-    between: Tensor
-
-    @classmethod
-    def of(cls, made: Tensor, real: Tensor) -> _Kernels:
-        """Of features (n, D) and (m, D)."""
-        return cls(*(_kernel(*pair) for pair in ((made, made), (real, real), (made, real))))
-
-    def distance(self, made: Tensor, real: Tensor) -> float:
-        """1000 times MMD^2 where each picture stands so many times (n,), (m,) in its set."""
-        within = _mean_of_others(self.made, made) + _mean_of_others(self.real, real)
-        return SCALE * float(within - 2 * made @ self.between @ real / (made.sum() * real.sum()))
+def _kernels(made: Tensor, real: Tensor) -> Tensor:
+    """h (n, n) = k(x_i, x_j) + k(y_i, y_j) - k(x_i, y_j) - k(x_j, y_i), of features (n, D)."""
+    between = _kernel(made, real)
+    return _kernel(made, made) + _kernel(real, real) - between - between.T
 
 
 def _kernel(one: Tensor, other: Tensor) -> Tensor:
     return (one @ other.T / one.shape[1] + 1) ** 3
 
 
-def _mean_of_others(kernel: Tensor, times: Tensor) -> Tensor:
-    """Mean over all pairs but those of a place with itself; a picture may stand at several places."""
+def _mean_of_others(kernels: Tensor, times: Tensor) -> float:
+    """1000 times the mean over pairs of two places, where each picture stands at so many `times` (n,)."""
     places = times.sum()
-    return (times @ kernel @ times - times @ kernel.diagonal()) / (places * (places - 1))
+    return SCALE * float((times @ kernels @ times - times @ kernels.diagonal()) / (places * (places - 1)))
 
 
 class Fid(_SetDistance):

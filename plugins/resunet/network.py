@@ -65,7 +65,8 @@ class ResUNet(CompletionNetwork):
             return super().forward(measured, latent)
         guess = pulled_and_pushed(measured.y, measured.observed.all(1, keepdim=True))
         added = self.layers(self._input(Measured(guess, measured.observed, measured.known), latent))
-        pictures: Tensor = torch.tanh(torch.atanh(NEARLY * guess) + added)
+        # Noise, or a division by what was kept, takes measurements out of [-1, 1]: atanh must not see that.
+        pictures: Tensor = torch.tanh(torch.atanh(NEARLY * guess.clamp(-1, 1)) + added)
         return pictures
 
 
