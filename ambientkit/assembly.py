@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import logging
 import os
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -52,6 +53,7 @@ from ambientkit.streams import global_stream, stream
 from ambientkit.updates import Game, Player
 
 log = logging.getLogger("ambientkit")
+_NOT_THE_SENSORS = frozenset({"ambientkit", "deepinv", "torch", *sys.stdlib_module_names})
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,8 @@ def _describe_store(plan: Plan, source: Source, indices: list[int]) -> dict[str,
         **_describe_data(source, indices),
         "measurement": "arrived" if dataset.arrives_measured else plan.measurement.resolved(),
         "measured_by": plan.measurement.registered.source,
-        "code": _code_of(source.sensor),
+        "code": [code_of(type(part)) for part in (source.sensor, *_parts(source.sensor))],
+        "sensor_files": source.sensor.fingerprint,
         "data_seed": plan.recipe.data.seed,
         "store_format": FORMAT,
     }
@@ -274,15 +277,27 @@ def _describe_data(source: Source, indices: list[int]) -> dict[str, Any]:
     }
 
 
-def _code_of(sensor: Measurement) -> list[str | None]:
-    """Digests of the files that a sensor and its `parts` are written in: editing one makes another store."""
-    parts = [digest for part in getattr(sensor, "parts", ()) for digest in _code_of(part)]
-    try:
-        file = inspect.getsourcefile(type(sensor))
-    except TypeError:  # a class made at a prompt
-        file = None
-    known = file and Path(file).is_file()
-    return [hashlib.sha256(Path(file).read_bytes()).hexdigest() if file and known else None, *parts]
+def _parts(sensor: Measurement) -> Iterator[Measurement]:
+    for part in getattr(sensor, "parts", ()):
+        yield part
+        yield from _parts(part)
+
+
+def code_of(kind: type) -> list[str]:
+    """Digests of the files that a class and its bases are written in, and of those beside them in a package.
+
+    Editing one makes another store. Code that those call elsewhere is not seen.
+    """
+    files = {file for base in kind.__mro__ for file in _beside(base)}
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)]
+
+
+def _beside(kind: type) -> Iterable[Path]:
+    module = sys.modules.get(kind.__module__)
+    file = Path(getattr(module, "__file__", None) or "")
+    if file.suffix != ".py" or kind.__module__.partition(".")[0] in _NOT_THE_SENSORS or not file.is_file():
+        return ()  # nothing of a sensor's own; or a class that was made at a prompt
+    return file.parent.glob("*.py") if getattr(module, "__package__", "") else (file,)
 
 
 def _find_or_make(

@@ -88,11 +88,16 @@ def prune(run: Path, keep: int) -> None:
     root = run / "checkpoints"
     pointers = [path for path in root.iterdir() if path.is_file() and not path.name.startswith(".")]
     pointed = {path.read_text("utf-8").strip() for path in pointers}
-    for old in sorted(root.glob("step-*"))[:-keep]:
+    for old in _written(root)[:-keep]:
         if old.name not in pointed:
             _discard(old)
     for torn in root.glob(".step-*"):  # a run that was killed while it wrote
         remove(torn)
+
+
+def _written(root: Path) -> list[Path]:
+    """Checkpoints in the order of their steps, which have seven digits or more."""
+    return sorted(root.glob("step-*"), key=lambda path: (len(path.name), path.name))
 
 
 def _discard(folder: Path) -> None:
@@ -135,13 +140,13 @@ def _named(root: Path, name: str) -> Path:
     pointer = root / name
     if pointer.is_file():
         return root / pointer.read_text("utf-8", "replace").strip()
-    written = sorted(root.glob("step-*"))
+    written = _written(root)
     return written[-1] if name == "latest" and written else pointer
 
 
 def _instead(folder: Path) -> str:
     """What there is in place of a checkpoint that cannot be used."""
-    others = sorted(folder.parent.glob("step-*"), reverse=True)
+    others = reversed(_written(folder.parent))
     sound = [path.name for path in others if path != folder and fault(path) is None]
     if sound:
         return f"the newest sound one is {sound[0]}: name it with --checkpoint"

@@ -152,8 +152,11 @@ def _report(shell: Shell, done: RunResult, as_json: bool) -> None:
 
 def made_with(folder: Path) -> str:
     """The recipe, seed and data behind the figures of a run."""
-    resolved = yaml.safe_load((folder / "resolved.yaml").read_text("utf-8"))
-    data = resolved["data"]
+    try:
+        resolved = yaml.safe_load((folder / "resolved.yaml").read_text("utf-8"))
+        data = resolved["data"]
+    except (OSError, yaml.YAMLError, TypeError, KeyError) as error:
+        raise RunFolderError(f"{folder / 'resolved.yaml'}: is damaged or not there ({error})") from error
     fingerprint = read_run(folder)["data"]["fingerprint"]
     return (
         f"{folder}: recipe {resolved['name']}, seed {resolved['seed']}, "
@@ -236,7 +239,8 @@ def complete(
     """Fill what is hidden in pictures.
 
     PICTURES are files or folders, of any size; every other pixel stays as it is, unless the recipe
-    said `composite: false`: such a run restores whole pictures and needs no masks. Beside each
+    said `composite: false`: such a run restores whole pictures, and needs no masks unless its
+    generator was shown what its sensor hides. Beside each
     picture a mask says what was made. Completed pixels are invented: they are no evidence.
     """
     from ambientkit.picture_files import MaskSource, complete_files, find_pictures

@@ -35,11 +35,17 @@ class TrainedRun:
     folder: Path
     composite: bool = True
     measured_shape: Shape | None = None
+    sees_masks: bool = False  # its generator was always shown which pixels are observed
 
     @property
     def completes(self) -> bool:
         """Whether the generator completes measurements (True) or makes images from a latent alone."""
         return bool(getattr(self.network, "completes", True))
+
+    @property
+    def needs_masks(self) -> bool:
+        """Whether nothing can be completed without saying what is hidden."""
+        return self.composite or self.sees_masks
 
     @torch.no_grad()
     def complete(
@@ -55,7 +61,8 @@ class TrainedRun:
 
         `images` float (n, C, H, W) in [-1, 1], any H and W, with as many channels as the sensor's
         measurements have; what is hidden in them is never read.
-        `observed` bool (n, 1 or C, H, W); a run whose recipe says `composite: false` can do without.
+        `observed` bool (n, 1 or C, H, W); a run that says `composite: false`, and whose generator was
+        not shown what its sensor hides, can do without.
         Returns (n, C, H, W), or (samples, n, C, H, W) with `samples` different fills where the
         generator takes a latent. `blend` fits what was made to its surroundings.
 
@@ -65,10 +72,11 @@ class TrainedRun:
         self._require_blend(blend)
         if observed is not None:
             self._require_mask(images, observed)
-        elif self.composite:
+        elif self.needs_masks:
             raise InputError(
-                f"{self.folder}: this run keeps observed pixels; say with `observed` which they are"
+                f"{self.folder}: this run must know which pixels are observed; say it with `observed`"
             )
+        self._require_pictures(images, observed)
         padded = self._padded(images, observed)
         keep = observed if self.composite else None
         fills = []
@@ -122,6 +130,8 @@ class TrainedRun:
         if not self.completes:
             raise InputError(f"{self.folder}: its generator makes new images; use `generate`, not `complete`")
         channels = (self.measured_shape or self.image_shape)[0]
+        if not isinstance(images, Tensor):
+            raise InputError(f"images are a {type(images).__name__}; give a torch tensor in [-1, 1]")
         if images.dim() != 4 or images.shape[1] != channels:
             raise InputError(f"images have shape {tuple(images.shape)}; this run takes (n, {channels}, H, W)")
         if not images.is_floating_point():
@@ -131,6 +141,19 @@ class TrainedRun:
         if samples is not None and self._latent(1, self.image_shape, 0, 0) is None:
             raise InputError(
                 f"{self.folder}: its generator takes no latent, so all fills are equal; leave out `samples`"
+            )
+
+    def _require_pictures(self, images: Tensor, observed: Tensor | None) -> None:
+        """What is observed is finite, and in the range that pictures have."""
+        seen = images if observed is None else torch.where(observed, images, 0.0)
+        if not bool(torch.isfinite(seen).all()):
+            raise InputError(
+                "images hold NaN or infinity where they are observed; such pixels are hidden ones"
+            )
+        if self.composite and float(seen.abs().max()) > 1.01:
+            raise InputError(
+                f"images go up to {float(seen.abs().max()):.4g}; they must be in [-1, 1]: of 8 bits, divide by "
+                "127.5 and take 1"
             )
 
     def _require_blend(self, blend: Blend) -> None:
@@ -160,4 +183,6 @@ def open_run(
     path = checkpoints.find(folder, checkpoint)
     checkpoints.load_network(path, checkpoints.inference_weights(path), network)
     machine.place(network).eval()
-    return TrainedRun(network, machine, shape, record["fill"], folder, plan.recipe.composite, measured)
+    fill = record.get("hidden_mean") if record["fill"] is None else record["fill"]
+    masks = "measurement:observed" in plan.facts and getattr(plan.generator.options, "mask_channel", True)
+    return TrainedRun(network, machine, shape, fill, folder, plan.recipe.composite, measured, masks)

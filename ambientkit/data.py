@@ -98,10 +98,16 @@ class Source:
         return Measured(y, self.sensor.observed(theta, shape), self.sensor.known(theta))
 
     def _arrived(self, measured: Measured) -> Measured:
-        """What the data call hidden is not kept, whatever they hold there."""
-        if self.sensor.fill is None or measured.observed is None:
+        """What the data call hidden is not kept, whatever they hold there, NaN too."""
+        if measured.observed is None or bool(measured.observed.all()):
             return measured
-        return replace(measured, y=measured.y * measured.observed)
+        if self.sensor.fill is None:
+            raise DataError(
+                "the data say which of their pixels are hidden, but the recipe's sensor writes no constant "
+                "where it hides, so what they hold there would be shown and fakes would differ; use a sensor "
+                "with a `fill`, last in a `sequence` if need be"
+            )
+        return replace(measured, y=torch.where(measured.observed, measured.y, torch.zeros_like(measured.y)))
 
     def in_eight_bits(self, measured: Measured) -> bool:
         """Whether y survives 8 bits: exact sensor, 8-bit pictures, hidden pixels that can be made anew."""
@@ -137,6 +143,11 @@ def _require_finite(y: Tensor, dataset: Dataset, indices: Sequence[int]) -> None
         return
     bad = int((~torch.isfinite(y.flatten(1)).all(1)).nonzero()[0])
     raise DataError(f"{dataset.keys[indices[bad]]}: its measurement holds a value that is not finite")
+
+
+def files_read(*sensors: Measurement | None) -> str:
+    """The fingerprints of what sensors read from files, "" where they read none."""
+    return " ".join(sensor.fingerprint for sensor in sensors if sensor is not None and sensor.fingerprint)
 
 
 # Batches ----------------------------------------------------------------------------------------

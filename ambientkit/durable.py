@@ -17,12 +17,15 @@ from pathlib import Path
 if sys.platform != "win32":  # without: two processes do the same work, and the first to end wins
     import fcntl
 
+_ours: set[Path] = set()  # what this process has aside; one of the same number may have left other things
 POLL = 0.1  # seconds between two looks at a lock that another process holds
 
 
 def aside_of(path: Path) -> Path:
     """Where this process writes what will be `path`."""
-    return path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    _ours.add(aside.absolute())
+    return aside
 
 
 def write_text(path: Path, text: str) -> None:
@@ -79,8 +82,13 @@ def sweep(folder: Path, pattern: str = ".*", *, spare: Callable[[Path], bool] | 
     """Remove what dead processes left aside in `folder`, save what `spare` says of."""
     for path in folder.glob(f"{pattern}.*"):
         process = path.suffix[1:]
-        if process.isdecimal() and not alive(int(process)) and not (spare and spare(path)):
+        if process.isdecimal() and not _in_use(path, int(process)) and not (spare and spare(path)):
             remove(path)
+
+
+def _in_use(path: Path, process: int) -> bool:
+    """Whether a living process has it; in containers many have the same number, one after another."""
+    return path.absolute() in _ours if process == os.getpid() else alive(process)
 
 
 def remove(path: Path) -> None:

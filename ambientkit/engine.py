@@ -149,7 +149,7 @@ class Engine:
         Raises InputError when it cannot begin, RunError when it fails, Interrupted on a signal.
         """
         plan = self.load(recipe, *overrides)
-        begun = run_folder.of_job(Path(out) / plan.recipe.name, processes.restarted())
+        begun = self._begun(plan, Path(out))
         if begun is not None:  # torchrun started all processes anew after one of them failed
             return self.resume(
                 begun, device=device, precision=precision, callbacks=callbacks, progress=progress
@@ -282,6 +282,13 @@ class Engine:
 
     # How it is done ------------------------------------------------------------------------------
 
+    def _begun(self, plan: Plan, out: Path) -> Path | None:
+        """The run of this very recipe that this job began, before torchrun started its processes anew."""
+        found = run_folder.of_job(out / plan.recipe.name, processes.restarted())
+        if found is None or self.load(found / "resolved.yaml").resolved() != plan.resolved():
+            return None
+        return found
+
     def _opened(self, run: Path, *overrides: str) -> tuple[Plan, dict[str, Any]]:
         """The plan of a run folder and its run.json, once the plugins that it lists are loaded."""
         record = run_folder.read_run(run)
@@ -377,7 +384,7 @@ class Engine:
             trainer.train()
             machine.group.close()
             rows = trainer.yardsticks()
-        seconds = time.monotonic() - begun
+        seconds = time.monotonic() - begun + run_folder.read_run(folder).get("seconds", 0.0)
         run_folder.update_run(
             folder,
             status="finished",

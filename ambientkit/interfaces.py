@@ -160,7 +160,8 @@ class Measurement(Protocol):
       derivative) and `none` (no gradient, or 0) say why in `gradient_reason`;
     - `pixelwise`: a pixel of y depends on theta and on the same pixel of x alone;
     - `symmetric`: augmentations of a measured pair that keep its law, such as {"flip"};
-    - `fill`: the constant that hidden pixels of y hold, None where they hold something else.
+    - `fill`: the constant that hidden pixels of y hold, None where they hold something else;
+    - `fingerprint`: changes when files that the sensor reads do; "" where it reads none.
     """
 
     random: bool = True
@@ -170,6 +171,7 @@ class Measurement(Protocol):
     pixelwise: bool = False
     symmetric: frozenset[str] = frozenset()
     fill: float | None = None
+    fingerprint: str = ""
 
     def measured_shape(self, image_shape: Shape) -> Shape:
         """Shape of one measurement of one image of `image_shape` (C, H, W); any number of axes."""

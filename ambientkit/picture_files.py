@@ -131,17 +131,20 @@ def complete_files(
     """Complete pictures one by one into `out`: NAME.png and NAME.mask.png, white where pixels were made.
 
     Observed pixels keep their 8-bit values, EXIF data are dropped. A run that restores whole pictures
-    (`composite: false`) can do without masks, and makes every pixel anew. Nothing is ever overwritten:
-    raises DataError before the first picture is touched when an output exists, when two would be one,
-    or when there is no `source` and the run needs one. `samples`, `blend`: as for `TrainedRun.complete`.
+    (`composite: false`) makes every pixel anew, and can do without masks unless its generator was shown
+    what its sensor hides. Nothing is ever overwritten: raises DataError before the first picture is written
+    when an output exists, when two would be one, when a picture or its mask cannot be used, or when there is
+    no `source` and the run needs one. `samples`, `blend`: as for `TrainedRun.complete`.
     """
-    if source is None and run.composite:
+    if source is None and run.needs_masks:
         raise DataError("say where the hidden pixels are told: exactly one of masks, alpha and a key colour")
     jobs = [
         (path, name, _outputs(out / name, samples), out / f"{name}.mask.png")
         for path, name in find_pictures(pictures)
     ]
     _require_new([file for *_, written, mask in jobs for file in (*written, mask)])
+    for path, name, *_ in jobs:  # the last one's fault is told before the first is written
+        _read(run, path, name, source)
     for path, name, written, mask in jobs:
         hidden, pixels = _read(run, path, name, source)
         observed = None if hidden is None else ~hidden

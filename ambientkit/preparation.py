@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +21,17 @@ from ambientkit.assembly import (
     probe,
     references,
 )
-from ambientkit.data import Batches, Progress, no_progress
+from ambientkit.data import Batches, Progress, files_read, no_progress
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Context, RunInfo
 from ambientkit.machine import Machine
 from ambientkit.plugins import Named
 from ambientkit.recipe import Choice, Plan
+from ambientkit.schedule import Pace
 from ambientkit.trainer import Trainer
 from ambientkit.updates import Game
 
+log = logging.getLogger("ambientkit")
 CLEAN = "its discriminator sees clean pictures (discriminator_data)"
 FRESH = "measured anew each time it is read (measure: fresh): not learning from incomplete data"
 
@@ -61,6 +64,7 @@ class Prepared:
     @property
     def facts(self) -> dict[str, Any]:
         """What run.json says of the data and the networks."""
+        method, held = self.game.method, self.data.held_out
         players = {"generator": self.game.generator, "discriminator": self.game.discriminator}
         return {
             "total_steps": self.total_steps,
@@ -69,6 +73,8 @@ class Prepared:
             "measured_shape": list(self.data.context.measured_shape or ()),
             "known_shapes": {name: list(shape) for name, shape in self.data.context.known_shapes.items()},
             "fill": self._fill,
+            **self._hidden_mean,
+            "sensor_files": files_read(method.sensor, method.further, held.sensor if held else None),
             "data": {
                 "fingerprint": self.data.fingerprint,
                 "training": len(self.data.samples),
@@ -81,6 +87,15 @@ class Prepared:
                 if player
             },
         }
+
+    @property
+    def _hidden_mean(self) -> dict[str, float]:
+        """Where hidden pixels hold no constant: their mean, for pictures that no sensor has measured."""
+        first = self.batches(0)
+        if self._fill is not None or first.observed is None or bool(first.observed.all()):
+            return {}
+        hidden = first.y[~first.observed.expand_as(first.y)]
+        return {"hidden_mean": round(float(hidden.float().mean()), 2)}
 
     @property
     def _fill(self) -> float | None:
@@ -139,7 +154,12 @@ def prepare(plan: Plan, machine: Machine, cache: Path, progress: Progress | None
     order = batches(plan, data)
     game = build_game(plan, data.context, sensor, machine)
     probe(game, machine.send(order(0)), clean=plan.reference is not None)
-    return Prepared(plan, data, game, order)
+    prepared = Prepared(plan, data, game, order)
+    for number, phase in Pace(plan.recipe.train, prepared.total_steps).empty_phases():
+        log.warning(
+            "train.phases[%d], %s: its share of %d steps is none", number, phase, prepared.total_steps
+        )
+    return prepared
 
 
 def prepare_together(plan: Plan, machine: Machine, cache: Path, progress: Progress | None = None) -> Prepared:

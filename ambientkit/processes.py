@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import platform
+from pathlib import Path
 
 
 def expected() -> int:
@@ -27,5 +29,21 @@ def restarted() -> str | None:
 
 
 def job() -> str | None:
-    """The job's name, None without torchrun."""
-    return os.environ.get("TORCHELASTIC_RUN_ID")
+    """The job's name, None without torchrun.
+
+    torchrun calls every job "none" that was not given an --rdzv-id: those are told apart by the machine, the
+    number of the torchrun that started this process, and its start.
+    """
+    name = os.environ.get("TORCHELASTIC_RUN_ID")
+    if name != "none":
+        return name
+    parent = os.getppid()
+    return f"none-{platform.node()}-{parent}-{_started(parent)}"
+
+
+def _started(process: int) -> str:
+    """When a process began, in clock ticks since the machine did; "" where the system does not say."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""

@@ -9,7 +9,10 @@ from typing import Any
 from ambientkit.errors import RunFolderError
 from ambientkit.recipe import Plan
 
-_ALWAYS = ("plugins", "precision", "image_shape", "measured_shape", "known_shapes", "fill", "data")
+_ALWAYS = (
+    *("plugins", "precision", "image_shape", "measured_shape", "known_shapes", "fill", "data"),
+    *("total_steps", "labels", "parameters"),
+)
 
 
 def listed_plugins(record: Mapping[str, Any], run: Path) -> dict[str, str]:
@@ -73,7 +76,8 @@ def require_same_recipe(recipe: Mapping[str, Any], plan: Plan) -> None:
 
 def require_same_data(record: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     """Raise RunFolderError when data or networks differ from those that run.json tells of."""
-    lines = list(differences({name: record.get(name) for name in facts}, facts))
+    told = {name: value for name, value in facts.items() if name in record}  # earlier versions told less
+    lines = list(differences({name: record[name] for name in told}, told))
     if lines:
         raise RunFolderError(
             "cannot resume, the data are not those of the run: "

@@ -5,8 +5,9 @@ All is a function of the step, so a resumed run goes on as if it had never stopp
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 import torch
 
@@ -28,10 +29,20 @@ class Pace:
         """Whether the generator learns from the game: not before the discriminator takes part in it."""
         return self._players(step) == "both"
 
+    def empty_phases(self) -> Iterator[tuple[int, str]]:
+        """Number and players of the phases whose share is less than a step."""
+        ends = self._ends()
+        for number, (begin, end) in enumerate(pairwise([0, *ends])):
+            if begin == end:
+                yield number, self.train.phases[number].players
+
+    def _ends(self) -> list[int]:
+        """The first step after each phase."""
+        return [round(end * self.total) for end in accumulate(phase.share for phase in self.train.phases)]
+
     def _players(self, step: int) -> str:
-        ends = accumulate(phase.share for phase in self.train.phases)
-        for phase, end in zip(self.train.phases, ends, strict=True):
-            if step < round(end * self.total):
+        for phase, end in zip(self.train.phases, self._ends(), strict=True):
+            if step < end:
                 return phase.players
         return self.train.phases[-1].players if self.train.phases else "both"
 

@@ -193,7 +193,7 @@ def commit_store(writer: StoreWriter, final: Path, description: Mapping[str, Any
     flush(final.parent)
     found = open_store(final)
     if found is None:
-        raise DataError(f"{final}: the measured store could not be written there")
+        raise DataError(f"{final}: holds no whole store, and none can be put there; remove that folder")
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
@@ -56,8 +57,11 @@ def begin_at(
 
 @contextmanager
 def status_kept(trainer: Trainer) -> Iterator[None]:
-    """Write into run.json how a run that did not finish ended."""
-    run_folder.update_run(trainer.folder, status="running", error=None)
+    """Write into run.json how a run that did not finish ended, and add up the seconds of its attempts."""
+    record = run_folder.read_run(trainer.folder)
+    before = record.get("seconds", 0.0)
+    begun = time.monotonic()
+    run_folder.update_run(trainer.folder, status="running", error=None, seconds=before)
     try:
         yield
     except BaseException as error:
@@ -65,7 +69,10 @@ def status_kept(trainer: Trainer) -> Iterator[None]:
         plain = explained(error, trainer.folder) or error
         log.error("%s: %s", status, plain if isinstance(plain, AmbientkitError) else repr(plain))
         try:
-            run_folder.update_run(trainer.folder, status=status, step=trainer.step, error=str(plain))
+            seconds = round(before + time.monotonic() - begun, 1)
+            run_folder.update_run(
+                trainer.folder, status=status, step=trainer.step, error=str(plain), seconds=seconds
+            )
         except (OSError, RunFolderError):
             log.error("run.json could not be updated")
         raise

@@ -65,13 +65,13 @@ def discriminator_update(
 def generator_update(
     game: Game, real: Measured, draws: Draws, plays: bool = True, trip: RoundTrip | None = None
 ) -> Terms:
-    """One step of the generator; the discriminator's weights are frozen meanwhile.
+    """One step of the generator; the discriminator's weights are frozen meanwhile, whatever uses it.
 
     Without `plays` it learns from its fidelities alone. `trip` is the batch's round trip with the
     generator as it is, where it was made already.
     """
     make_terms = partial(_generator_terms, plays=plays, trip=trip)
-    if game.discriminator is None or not plays:
+    if game.discriminator is None:
         return _descend(game, game.generator, real, draws, make_terms)
     with _frozen(game.discriminator.network):
         return _descend(game, game.generator, real, draws, make_terms)

@@ -128,6 +128,14 @@ def test_the_last_few_and_the_pointed_are_kept_and_what_is_torn_is_swept(tmp_pat
     assert checkpoints.find(tmp_path).name == "step-0000005"
 
 
+def test_steps_are_ordered_as_numbers_beyond_their_seven_digits(tmp_path, network):
+    for step in (9_999_000, 10_000_000, 9_999_500):
+        checkpoints.write(tmp_path, step, {"generator": network}, {}, {})
+    checkpoints.prune(tmp_path, 2)
+    names = {path.name for path in (tmp_path / "checkpoints").glob("step-*")}
+    assert names == {"step-10000000", "step-9999500"}
+
+
 def test_a_crash_while_writing_leaves_the_previous_one(tmp_path, network, monkeypatch):
     write(tmp_path, 1, network)
     monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError("disk full")))

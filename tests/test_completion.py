@@ -164,7 +164,38 @@ def test_a_run_without_compositing_restores_whole_pictures(tmp_path):
     assert (restored != images).float().mean() > 0.99
 
 
+def test_a_run_that_saw_masks_asks_for_one_though_it_restores_whole_pictures(engine, tiny, tmp_path):
+    folder = engine.run(tiny(composite=False), out=tmp_path / "runs", **CPU).folder
+    run = engine.open(folder, device="cpu")
+    images, observed = picture(1, 16, 16)
+    with pytest.raises(InputError, match="must know which pixels are observed"):
+        run.complete(images)
+    assert run.complete(images, observed).shape == images.shape
+
+
+def test_hidden_pixels_without_a_constant_are_shown_as_their_mean_in_training(engine, tiny, tmp_path):
+    """A block of 1 with noise on it: what a network then meets in use is 1, and no grey that it never saw."""
+    parts = [{"kind": "block_patch", "size": 6, "fill": 1.0}, {"kind": "gaussian_noise", "sigma": 0.1}]
+    recipe = tiny(composite=False, measurement={"kind": "sequence", "sensors": parts})
+    run = engine.open(engine.run(recipe, out=tmp_path / "runs", **CPU).folder, device="cpu")
+    assert run.fill == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda x: x * 127.5 + 127.5, r"must be in \[-1, 1\]"),
+        (lambda x: x.masked_fill(torch.ones_like(x, dtype=torch.bool), torch.nan), "NaN or infinity"),
+        (lambda x: x.numpy(), "a ndarray; give a torch tensor"),
+    ],
+)
+def test_what_are_no_pictures_in_range_is_refused(folders, wrong, message):
+    images, observed = picture(1, 16, 16)
+    with pytest.raises(InputError, match=message):
+        opened(folders, "fill").complete(wrong(images), observed)
+
+
 def test_a_run_that_composites_asks_which_pixels_are_observed(folders):
     images, _ = picture(1, 16, 16)
-    with pytest.raises(InputError, match="say with `observed` which they are"):
+    with pytest.raises(InputError, match="must know which pixels are observed; say it with `observed`"):
         opened(folders, "fill").complete(images)

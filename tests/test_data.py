@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import engine_fakes as fakes
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ambientkit import Measured, Measurement
-from ambientkit.assembly import cache_folder, prepare_data
+from ambientkit.assembly import cache_folder, code_of, prepare_data
 from ambientkit.data import Batches, HoldOut, Source, fill_store, sample_by_key, split, to_float
 from ambientkit.errors import DataError
 from ambientkit.recipe import HoldoutRule
@@ -168,6 +170,23 @@ def register_measurements():
         found, _ = prepare_data(engine.load(recipe), tmp_path / "cache")
         brightness.append(found.samples.batch(torch.arange(32), 0).y)
     assert torch.equal(brightness[0], brightness[1] * 2)
+
+
+def test_a_file_beside_a_sensors_own_counts_too(tmp_path, monkeypatch):
+    """A helper in the package, and the file of a base class."""
+    package = tmp_path / "sensors_with_help"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "helper.py").write_text("FACTOR = 1")
+    (package / "dim.py").write_text("class Dim: pass")
+    (tmp_path / "dimmer.py").write_text("import sensors_with_help.dim as d\nclass Dimmer(d.Dim): pass")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    kind = importlib.import_module("dimmer").Dimmer
+    before = code_of(kind)
+    assert len(before) == 4 and before == code_of(kind)
+    (package / "helper.py").write_text("FACTOR = 2")
+    assert sum(one != other for one, other in zip(before, code_of(kind), strict=True)) == 1
+    assert code_of(type("Prompt", (), {"__module__": "__console__"})) == []
 
 
 # Batches ----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ambientkit import run_folder, shared_count
+from ambientkit import processes, run_folder, shared_count
 from ambientkit.errors import InputError, RunError
 from ambientkit.group import Group, _peers, part_of
 from ambientkit.interfaces import Measured
@@ -208,3 +208,19 @@ def test_the_run_of_a_job_is_found_until_it_is_finished(tmp_path):
         )
     assert run_folder.of_job(tmp_path, "a") == tmp_path / "0001-seed0"
     assert run_folder.of_job(tmp_path, "b") is None and run_folder.of_job(tmp_path, None) is None
+
+
+def test_jobs_that_torchrun_calls_none_are_told_apart_and_run_one_recipe(engine, tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    mine = processes.job()
+    assert mine == processes.job() and mine not in ("none", None)
+    monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert processes.job() != mine
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "given")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    folder = engine.run(tiny(), out=tmp_path, device="cpu").folder
+    run_folder.update_run(folder, status="interrupted")
+    assert engine.run(tiny(), out=tmp_path, device="cpu").folder == folder, "its own"
+    run_folder.update_run(folder, status="interrupted")
+    other = engine.run(tiny(), "train.steps=1", out=tmp_path, device="cpu").folder
+    assert other != folder, "another recipe is another run"

@@ -51,6 +51,16 @@ def test_leavings_of_the_dead_are_swept_and_all_else_stays(tmp_path):
     assert aside_of(tmp_path / "a").name == f".a.{os.getpid()}"
 
 
+def test_what_an_earlier_process_of_our_own_number_left_is_swept(tmp_path):
+    """In a container every first process has the number 1."""
+    left = tmp_path / f".new.{os.getpid()}"
+    left.mkdir()
+    mine = durable.aside_of(tmp_path / "other")
+    mine.write_text("")
+    durable.sweep(tmp_path)
+    assert mine.exists() and not left.exists()
+
+
 def test_a_lock_is_held_once_and_leaves_no_file(tmp_path):
     path = tmp_path / ".lock"
     with lock(path):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from engine_recipes import tiny
 from test_vectors import SHAPE, TiltedSums, Vectors, recipe
 
 from ambientkit import Engine
+from ambientkit.assembly import prepare_data
 from ambientkit.errors import DataError, RecipeError
 
 GENERATOR = np.random.default_rng(0)
@@ -115,6 +117,47 @@ def test_what_is_wrong_with_a_file_is_said_with_its_name(engine, tmp_path, array
     with pytest.raises(DataError, match=message) as caught:
         opened(engine, file, **{"image_shape": shape, **options})
     assert file.name in str(caught.value)
+
+
+def test_hidden_pixels_may_hold_nan_which_nobody_sees(engine, tmp_path):
+    y, observed = np.zeros((6, 1, 8, 8), np.float32), np.ones((6, 8, 8), bool)
+    observed[:, 2:5, 2:5] = False
+    y[~observed[:, None]] = np.nan
+    np.savez(tmp_path / "y.npz", y=y, observed=observed)
+    plan = engine.load(masked(tmp_path / "y.npz", {"kind": "block_patch", "size": 3, "fill": 1.0}))
+    data, _ = prepare_data(plan, tmp_path / "cache")
+    batch = data.samples.batch(torch.arange(2), 0)
+    assert torch.equal(batch.y, (~batch.observed).float())
+
+
+def test_hidden_pixels_of_data_need_a_sensor_that_says_what_it_writes_there(engine, tmp_path):
+    """Else a network would be shown what the file holds there, and fakes would hold something else."""
+    y, observed = np.full((6, 1, 8, 8), 0.5, np.float32), np.ones((6, 8, 8), bool)
+    observed[:, 2:5, 2:5] = False
+    np.savez(tmp_path / "y.npz", y=y, observed=observed)
+    parts = [{"kind": "block_patch", "size": 3}, {"kind": "gaussian_noise", "sigma": 0.1}]
+    recipe = masked(tmp_path / "y.npz", {"kind": "sequence", "sensors": parts})
+    with pytest.raises(DataError, match="use a sensor with a `fill`"):
+        prepare_data(engine.load(recipe), tmp_path / "cache")
+
+
+def masked(file, sensor, **changes):
+    """A recipe for an array of 8x8 pictures with masks."""
+    return tiny(
+        data={
+            "source": {"kind": "measured_array", "file": str(file), "observed": True},
+            "holdout": 0,
+            "image_size": None,
+        },
+        measurement=sensor,
+        generator={"kind": "dcgan", "width": 4},
+        discriminator={"kind": "dcgan", "width": 4},
+        composite=False,
+        fidelity=[],
+        metrics=[],
+        train={"batch_size": 2},
+        **changes,
+    )
 
 
 def test_pickled_arrays_are_refused_and_not_run(engine, tmp_path):

@@ -10,7 +10,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from ambientkit import Context
-from ambientkit.errors import DataError
+from ambientkit.assembly import prepare_data
+from ambientkit.errors import DataError, RunFolderError
 
 (COMPONENT,) = register_measurements()
 
@@ -182,3 +183,21 @@ def test_facts_are_those_of_what_is_built(folder, tmp_path, mirror, alone):
 def test_bad_options_are_refused(bad):
     with pytest.raises(ValidationError):
         MaskFromDataOptions(**bad)
+
+
+def test_changed_masks_make_another_store_and_no_run_goes_on_with_them(engine, tiny, tmp_path):
+    """Else the reals would have holes of the masks that were, and the fakes of those that are."""
+    folder = tmp_path / "masks"
+    write(folder, "a.png", np.pad(np.ones((4, 16), bool), ((0, 12), (0, 0))))
+    recipe = tiny(measurement={"kind": "mask_from_data", "folder": str(folder)})
+    run = engine.run(recipe, out=tmp_path / "runs", device="cpu").folder
+    evaluate = {"metrics": ["hidden_psnr"], "device": "cpu"}
+    assert engine.evaluate(run, **evaluate).rows
+    write(folder, "a.png", np.pad(np.ones((4, 16), bool), ((12, 0), (0, 0))))
+    found, sensor = prepare_data(engine.load(recipe), tmp_path / "cache")
+    held = sensor.observed(sensor.sample(1, (3, 16, 16), gen()), (3, 16, 16))
+    assert torch.equal(found.samples.batch(torch.arange(1), 0).observed, held)
+    with pytest.raises(RunFolderError, match="sensor_files"):
+        engine.resume(run, device="cpu")
+    with pytest.raises(RunFolderError, match="files that its sensors read"):
+        engine.evaluate(run, **evaluate)

@@ -207,6 +207,14 @@ def test_nothing_is_written_over_and_nothing_begun(run, tmp_path):
     assert before == {path: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
 
 
+def test_a_fault_of_the_last_picture_is_told_before_the_first_is_written(run, tmp_path):
+    seen = np.where(hole(), 0, 255).astype(np.uint8)
+    pictures = [save(tmp_path / "a.png", np.dstack([pixels(), seen])), save(tmp_path / "b.png", pixels())]
+    with pytest.raises(DataError, match=r"b\.png"):
+        complete(run, pictures, tmp_path / "out", alpha=True)
+    assert not (tmp_path / "out").exists()
+
+
 def test_two_pictures_of_one_name_are_refused(run, tmp_path):
     pictures = [save(tmp_path / "a.png", pixels()), save(tmp_path / "a.bmp", pixels())]
     with pytest.raises(DataError, match=r"a\.png: two pictures would be written there"):

@@ -327,3 +327,10 @@ def test_differences_are_named_by_path():
         "new was None, is True",
     ]
     assert list(differences(then, then)) == []
+
+
+def test_the_seconds_of_all_attempts_are_added_up(engine, tiny, tmp_path):
+    folder = engine.run(tiny(), out=tmp_path, device="cpu").folder
+    run_folder.update_run(folder, status="interrupted", seconds=100.0)
+    assert engine.resume(folder, device="cpu").seconds > 100
+    assert 100 <= run_folder.read_run(folder)["seconds"] < 150

@@ -55,6 +55,12 @@ def test_phases_by_hand():
     assert [step for step in range(50) if run.plays(step)] == [*range(10, 50)]
 
 
+def test_a_phase_too_short_for_a_step_is_told():
+    phases = [{"players": "generator", "share": 0.04}, {"players": "both", "share": 0.96}]
+    assert list(pace(10, phases=phases).empty_phases()) == [(0, "generator")]
+    assert list(pace(100, phases=phases).empty_phases()) == []
+
+
 def test_without_phases_both_play():
     assert all(pace().trains(player, 3) for player in ("generator", "discriminator")) and pace().plays(0)
 

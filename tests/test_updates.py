@@ -165,7 +165,7 @@ def test_a_deferred_watch_waits_until_it_is_asked():
         watch.step = step
         watch.look("the term 'a'", torch.as_tensor(a))
         watch.look("the term 'b'", torch.as_tensor(b))
-    with pytest.raises(NonFiniteError, match="^the term 'b' became no finite number"):
+    with pytest.raises(NonFiniteError, match=r"^the term 'b' became no finite number"):
         watch.settle()
     assert watch.first_step == 2, "the first at which anything went wrong"
     watch.settle()  # said once

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ambientkit.assembly import build_method, held_out_of, open_data
 from ambientkit.completion import TrainedRun
-from ambientkit.data import HoldOut
+from ambientkit.data import HoldOut, files_read
 from ambientkit.errors import InputError, RunFolderError
 from ambientkit.evaluation import Completer
 from ambientkit.interfaces import Context
@@ -53,6 +53,12 @@ def open_held_out(trained: TrainedRun, plan: Plan, record: Mapping[str, Any], st
     if pictures is None:
         raise InputError(f"{trained.folder}: the run held out no pictures (data.holdout is 0); none are left")
     method = build_method(plan, opened.context, opened.source.sensor)
+    read = files_read(method.sensor, method.further, pictures.sensor)
+    if read != record.get("sensor_files", read):
+        raise RunFolderError(
+            f"{trained.folder}: files that its sensors read (masks, or a run that makes them) have changed "
+            "since it was trained; restore them"
+        )
     complete = Completer(trained.network, method, trained.machine)
     return Held(trained, plan, record, pictures, complete, opened.context, step)
 

@@ -56,7 +56,7 @@ def open_array(options: MeasuredArrayOptions, size: tuple[int, int] | None) -> M
     known = {name.removeprefix(KNOWN): values for name, values in arrays.items() if name.startswith(KNOWN)}
     observed = _observed(file, arrays, options, y)
     _require_lengths(file, {"y": y, **known} | ({} if observed is None else {"observed": observed}))
-    _require_finite(file, y)
+    _require_finite(file, y, observed)
     return MeasuredArray(y, observed, _numbers(file, known), _image_shape(file, options, y, size))
 
 
@@ -140,9 +140,13 @@ def _chunks(array: Array) -> Iterator[tuple[int, Array]]:
         yield start, np.asarray(array[start : start + CHUNK])
 
 
-def _require_finite(file: Path, y: Array) -> None:
+def _require_finite(file: Path, y: Array, observed: Array | None) -> None:
+    """NaN is a usual mark of what is missing: hidden pixels may hold it, and are not read."""
     for start, chunk in _chunks(y):
-        bad = ~np.isfinite(chunk).reshape(len(chunk), -1).all(1)
+        finite = np.isfinite(chunk)
+        if observed is not None:
+            finite |= ~observed[start : start + len(chunk)]
+        bad = ~finite.reshape(len(chunk), -1).all(1)
         if bad.any():
             raise DataError(f"{file}: measurement {start + int(bad.argmax())} of `y` holds NaN or infinity")
 

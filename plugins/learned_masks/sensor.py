@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ class LearnedMasks(MaskingMeasurement):
     def __init__(self, masks: TrainedRun, fill: float = 0.0) -> None:
         self.masks = masks
         self.fill = fill
+        self.fingerprint = _digest(masks)
 
     @torch.no_grad()
     def sample(self, n: int, image_shape: Shape, generator: torch.Generator) -> Theta:
@@ -39,6 +41,12 @@ class LearnedMasks(MaskingMeasurement):
     def observed(self, theta: Theta, image_shape: Shape) -> Tensor:
         """Bool (n, 1, H, W), as drawn."""
         return theta["observed"]
+
+
+def _digest(masks: TrainedRun) -> str:
+    """Of the mask generator's weights: a run that went on makes other masks."""
+    weights = masks.network.state_dict()
+    return hashlib.sha256(b"".join(value.cpu().numpy().tobytes() for value in weights.values())).hexdigest()
 
 
 def open_masks(run: Path, checkpoint: str, fill: float) -> LearnedMasks:

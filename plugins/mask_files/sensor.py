@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -46,6 +47,7 @@ class MaskFromData(MaskingMeasurement):
         self.fill = fill
         self.symmetric = frozenset({"flip"}) if mirror else frozenset()
         self.names = find_pictures(folder)
+        self.fingerprint = _digest(folder, self.names)
         self.random = mirror or len(self.names) > 1
         self._read: dict[tuple[int, int], Tensor] = {}
 
@@ -94,6 +96,15 @@ class MaskFromData(MaskingMeasurement):
             )
         resized = Image.fromarray(mask).resize((size[1], size[0]), Image.Resampling.NEAREST)
         return np.asarray(resized, dtype=np.bool_)
+
+
+def _digest(folder: Path, names: Sequence[str]) -> str:
+    """Of the masks' names and contents."""
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(f"{name}\0".encode("utf-8", "surrogateescape"))
+        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:

@@ -29,6 +29,7 @@ class Chain(Measurement):
             dict.fromkeys(filter(None, (part.gradient_reason for part in parts)))
         )
         self.fill = self._fill()
+        self.fingerprint = " ".join(part.fingerprint for part in parts if part.fingerprint)
 
     def measured_shape(self, image_shape: Shape) -> Shape:
         """What the last part makes of what those before it made."""
