@@ -18,6 +18,7 @@ from ambientkit.blends import BLENDS
 from ambientkit.containment import contained
 from ambientkit.engine import Engine
 from ambientkit.plugins import Discovery
+from ambientkit.run_folder import finite
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -71,7 +72,7 @@ def _console(*, stderr: bool) -> Console:
 
 def print_json(data: Any) -> None:
     """Print plain data as JSON."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    click.echo(json.dumps(finite(data), indent=2, ensure_ascii=False, default=str, allow_nan=False))
 
 
 def examples(*lines: str) -> str:

@@ -152,8 +152,8 @@ class TrainedRun:
             )
         if self.composite and float(seen.abs().max()) > 1.01:
             raise InputError(
-                f"images go up to {float(seen.abs().max()):.4g}; they must be in [-1, 1]: of 8 bits, divide by "
-                "127.5 and take 1"
+                f"images go up to {float(seen.abs().max()):.4g}; they must be in [-1, 1]: divide 8 bits by "
+                "127.5 and subtract 1"
             )
 
     def _require_blend(self, blend: Blend) -> None:

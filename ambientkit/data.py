@@ -51,7 +51,10 @@ def split(keys: Sequence[str], holdout: int | HoldoutRule) -> tuple[list[int], l
         out = held = sorted(ranked[:holdout])
     training = sorted(set(range(len(keys))) - set(out))
     if not training:
-        raise DataError(f"data.holdout keeps all {len(keys)} pictures; nothing is left to train on")
+        told = f"one in {holdout.one_in}" if isinstance(holdout, HoldoutRule) else f"{holdout}"
+        raise DataError(
+            f"data.holdout ({told}) keeps all {len(keys)} pictures; nothing is left to train on: lower it"
+        )
     if not held and holdout:
         raise DataError(f"data.holdout keeps none of {len(keys)} pictures; lower `one_in`")
     return training, held

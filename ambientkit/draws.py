@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ambientkit.interfaces import Generator, Shape, Theta
+from ambientkit.errors import PluginError
+from ambientkit.interfaces import Generator, Measurement, Shape, Theta
 from ambientkit.machine import Machine
 from ambientkit.round_trip import Draws, Method
 from ambientkit.streams import stream
@@ -42,8 +43,7 @@ class Dice:
         return draw_latent(self.generator, shape, self.n, self.seed, counters, self.machine)
 
     def _theta(self, name: str, counters: Sequence[int | str]) -> Theta:
-        generator = self._stream(name, *counters)
-        return self.method.sensor.sample(self.n, self.method.image_shape, generator)
+        return drawn(self.method.sensor, self.n, self.method.image_shape, self._stream(name, *counters))
 
     def _stream(self, name: str, *counters: int | str) -> torch.Generator:
         """On the machine itself: nothing is drawn on a CPU and copied."""
@@ -54,7 +54,7 @@ class Dice:
         if self.method.further is None:
             return None, None
         generator = self._stream(name, *counters)
-        theta = self.method.further.sample(self.n, self.method.image_shape, generator)
+        theta = drawn(self.method.further, self.n, self.method.image_shape, generator)
         dice = self._stream(f"{name} chosen", *counters)
         chance = torch.rand(self.n, generator=dice, device=dice.device)
         return theta, chance < self.further_probability
@@ -71,6 +71,18 @@ class Dice:
                 chosen.view(-1, 1, 1, 1), before if further is None else before & further, seen
             )
         return None if seen is None else ~seen.all(1, keepdim=True)
+
+
+def drawn(sensor: Measurement, n: int, shape: Shape, generator: torch.Generator) -> Theta:
+    """Theta of n pictures. Raises PluginError where it is not one of each: all would share a draw."""
+    theta = sensor.sample(n, shape, generator)
+    for name, value in theta.items():
+        if value.dim() == 0 or len(value) != n:
+            raise PluginError(
+                f"the sensor {type(sensor).__name__}: sample({n}, ...) drew {name!r} of shape "
+                f"{tuple(value.shape)}; the first axis must be {n}, a draw for each picture"
+            )
+    return theta
 
 
 def draw_latent(

@@ -278,6 +278,8 @@ def _parsed_override(text: str) -> tuple[list[str], Node]:
         raise fault(place, (), f"reaches more than {MAX_DEPTH} deep")
     if keys == ["extends"]:
         raise fault(place, (), "'extends' cannot be overridden", "write it in the recipe")
+    if value.lstrip().startswith("#"):  # a comment to YAML, a colour to whoever writes it here
+        return keys, Node(value.strip(), place)
     return keys, parse(value, place.file, at=place)
 
 

@@ -187,7 +187,7 @@ _SENTENCES: dict[str, _Say] = {
     "string_too_short": lambda ctx, value: f"must be at least {ctx['min_length']} long, not {value}",
     "string_too_long": lambda ctx, value: f"must be at most {ctx['max_length']} long, not {value}",
     "string_pattern_mismatch": lambda ctx, value: f"{value} does not match {ctx['pattern']}",
-    "union_tag_not_found": lambda _, __: "missing key 'kind'",
+    "union_tag_not_found": lambda _, value: f"must be a mapping with a key 'kind', not {value}",
     "value_error": lambda ctx, _: str(ctx["error"]),
     "assertion_error": lambda ctx, _: str(ctx["error"]),
 }
@@ -212,7 +212,8 @@ def _sentence(fault: _Fault) -> tuple[str, str]:
 
 
 def _tag_key(details: ErrorDetails) -> str:
-    return str(details["ctx"]["discriminator"]).strip("'")
+    """The key that says which of several sections it is: named by itself, or by a function `_key`."""
+    return str(details["ctx"]["discriminator"]).strip("'_()")
 
 
 def shown(value: Any) -> str:

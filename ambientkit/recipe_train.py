@@ -6,9 +6,10 @@ Imports no torch.
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, le=2**63 - 1)]
@@ -84,7 +85,18 @@ class Adadelta(Section):
     """Pull of the weights to zero."""
 
 
-Optimizer = Annotated[Adam | RMSprop | SGD | Adadelta, Field(discriminator="kind")]
+def _kind(section: Any) -> Any:
+    return section.get("kind", "adam") if isinstance(section, Mapping) else getattr(section, "kind", None)
+
+
+Optimizer = Annotated[
+    Annotated[Adam, Tag("adam")]
+    | Annotated[Adam, Tag("adamw")]
+    | Annotated[RMSprop, Tag("rmsprop")]
+    | Annotated[SGD, Tag("sgd")]
+    | Annotated[Adadelta, Tag("adadelta")],
+    Discriminator(_kind),
+]
 
 
 class CheckpointSection(Section):

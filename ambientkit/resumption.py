@@ -59,7 +59,10 @@ def require_same_plugins(record: Mapping[str, Any], now: Sequence[Mapping[str, s
             lines.append(f"plugin {plugin['name']}: the run has {then}, here is {plugin['version']}")
     if lines:
         raise RunFolderError(
-            "cannot resume: " + "; ".join(lines) + "; install the version that the run was made with"
+            "cannot resume: "
+            + "; ".join(lines)
+            + "; install the version that the run was made with, or give "
+            "the file as it was"
         )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -105,8 +106,17 @@ def occupied(folder: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write JSON whole or not at all."""
-    write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    """Write JSON whole or not at all; a number that is not finite, which JSON has not, is null."""
+    write_text(path, json.dumps(finite(data), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def finite(data: Any) -> Any:
+    """Plain data with None for every number that is not finite, such as the PSNR of a picture from itself."""
+    if isinstance(data, Mapping):
+        return {key: finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
 
 
 def write_recipe(folder: Path, text: str, resolved: Mapping[str, Any]) -> None:

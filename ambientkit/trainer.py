@@ -250,8 +250,9 @@ class Trainer:
         return {"untrained": self.start, **rows}
 
     def _keep_best(self, summaries: Mapping[str, Mapping[str, float]]) -> None:
+        """Point at the best checkpoint so far; an untrained network is never that."""
         name = self.plan.recipe.train.checkpoints.best
-        if name is None or not summaries.get(name):
+        if name is None or self.step == 0 or not summaries.get(name):
             return
         score = self.metrics[name].score(summaries[name])
         if score > self.best.get("score", float("-inf")):

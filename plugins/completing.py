@@ -77,7 +77,9 @@ def channels_of(context: Context, name: str) -> tuple[int, int]:
     """
     shape = context.image_shape
     if shape is None:
-        raise PluginError(f"{name}: the pictures' shape is not known; build it with image_shape=(C, H, W)")
+        raise PluginError(
+            f"{name}: the pictures' shape is not known; build it with context=Context(image_shape=(C, H, W))"
+        )
     measured = context.measured_shape or shape
     if len(measured) != 3 or measured[1:] != shape[1:]:
         raise PluginError(

@@ -67,7 +67,9 @@ def shown_shape(context: Context, name: str, smallest: int) -> Shape:
     """(C, H, W) of what a discriminator is shown. Raises PluginError where it is no picture, or too small."""
     shape = context.measured_shape or context.image_shape
     if shape is None:
-        raise PluginError(f"{name}: the pictures' shape is not known; build it with image_shape=(C, H, W)")
+        raise PluginError(
+            f"{name}: the pictures' shape is not known; build it with context=Context(image_shape=(C, H, W))"
+        )
     if len(shape) != 3 or min(shape[1:]) < smallest:
         raise PluginError(
             f"{name} works on pictures (C, H, W) of {smallest}x{smallest} and more, not on {shape}; "

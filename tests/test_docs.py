@@ -24,6 +24,7 @@ from ambientkit.cli import main
 from ambientkit.hookspecs import Lifecycle, Registration
 from ambientkit.recipe_rules import ALL_RULES
 from ambientkit.registry import CATEGORIES, Options
+from ambientkit.testing import check_component
 
 FENCE = re.compile(r"(<!-- not run: .+? -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES = pages()
@@ -131,6 +132,24 @@ def test_tutorials_train_from_the_page_alone(page, name, tmp_path, monkeypatch):
     assert result.step == 2
     if name == "tidy.yaml":
         assert len((result.folder / "tally.txt").read_text().splitlines()) == 2
+
+
+def tutorial_plugins() -> list[Any]:
+    found = ((page, name, text) for page in PAGES for name, text in named(page).items())
+    marked = ((page, name) for page, name, text in found if "AMBIENTKIT_HOOK_API" in text)
+    return [pytest.param(page, name, id=name) for page, name in marked]
+
+
+@pytest.mark.parametrize(("page", "name"), tutorial_plugins())
+def test_tutorials_keep_what_they_promise(page, name, tmp_path, monkeypatch):
+    """`ambientkit check-plugin`, which the pages recommend, finds no fault in the plugins that they print."""
+    monkeypatch.chdir(tmp_path)
+    write_named(page, tmp_path)
+    engine = Engine(files=[name], discover=False, cache_dir="cache")
+    mine = [entry for entry in engine.plugins.registry if entry.name.startswith(f"{Path(name).stem}/")]
+    for entry in mine:
+        check_component(entry, plugins=engine.plugins)
+    assert mine
 
 
 def test_there_are_tutorials():

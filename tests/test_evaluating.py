@@ -173,6 +173,13 @@ def test_what_cannot_be_taken_is_left_out_with_its_reason(engine, runs, monkeypa
 FEATURES = {"kid", "remeasured_kid", "remeasured_fid", "perceptual"}
 
 
+def test_a_metric_that_says_nothing_is_left_out_and_told(engine, runs, monkeypatch):
+    monkeypatch.setattr(fakes.Error, "summary", lambda self, values: {})
+    done = engine.evaluate(runs["one"], metrics=["fakes/error", "hidden_psnr"], device="cpu")
+    assert "it has nothing to say of these pictures" in done.left_out["fakes/error"]
+    assert "hidden_psnr" not in done.left_out
+
+
 def test_distances_of_measured_completions_are_taken_of_what_arrives_incomplete(engine, runs):
     pytest.importorskip("efficientnet_lite_pytorch", reason="ambientkit[features] is not installed")
     found = evaluated(engine, runs["arrived"], metrics=["remeasured_kid"], wishes=Wishes(bootstrap=0))

@@ -12,7 +12,7 @@ from recipe_fakes import BASE, FakePlugins, changed, train
 
 from ambientkit import recipe_file
 from ambientkit.errors import Place, RecipeError
-from ambientkit.recipe_file import find, from_mapping, load, merged, origins
+from ambientkit.recipe_file import _parsed_override, find, from_mapping, load, merged, origins
 from ambientkit.recipe_yaml import MAX_BYTES, from_plain
 
 PLUGINS = FakePlugins()
@@ -402,3 +402,19 @@ def test_a_batch_size_of_the_parent_can_be_overridden(folder):
     write("base.yaml", changed(train=train(batch_size=16)))
     write("child.yaml", {"extends": "base.yaml"})
     assert resolved("child.yaml", "train.batch_size=2")["train"]["batch_size"] == 2
+
+
+@pytest.mark.parametrize("colour", ["#000000", " #FFF "])
+def test_an_override_that_begins_as_a_comment_is_text(colour):
+    assert _parsed_override(f"data.source.key_colour={colour}")[1].plain() == colour.strip()
+    assert _parsed_override("a.b=3 # three")[1].plain() == 3
+
+
+def test_an_optimiser_without_a_kind_is_adam():
+    tree = {**BASE, "train": {**BASE["train"], "generator_optimizer": {"lr": 1e-4}}}
+    plan = from_mapping(tree, FakePlugins(), overrides=["train.discriminator_optimizer.betas=[0, 0.9]"])
+    train = plan.recipe.train
+    assert (train.generator_optimizer.kind, train.generator_optimizer.lr) == ("adam", 1e-4)
+    assert (train.discriminator_optimizer.kind, train.discriminator_optimizer.betas) == ("adam", (0, 0.9))
+    with pytest.raises(RecipeError, match=r"train\.generator_optimizer: unknown key 'alpha'|alpha"):
+        from_mapping(tree, FakePlugins(), overrides=["train.generator_optimizer.alpha=1"])

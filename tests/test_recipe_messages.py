@@ -81,9 +81,9 @@ SHAPE = {
         changed(train=train(generator_optimizer={"kind": "adm"})),
         "train.generator_optimizer.kind: unknown kind 'adm'; did you mean 'adam'?",
     ),
-    "optimiser, no kind": (
-        changed(train=train(generator_optimizer={"lr": 1})),
-        "train.generator_optimizer: missing key 'kind'",
+    "optimiser, no mapping": (
+        changed(train=train(generator_optimizer=3)),
+        "train.generator_optimizer: must be a mapping with a key 'kind', not 3",
     ),
     "optimiser, another's option": (
         changed(train=train(generator_optimizer={"kind": "sgd", "lr": 1, "beta": 1})),

@@ -111,3 +111,13 @@ def test_text_that_looks_like_a_number_stays_text(tmp_path):
     resolved = {"name": "1e3", "root": "0o7", "other": ".5", "plain": "faces", "on": "on", "n": 3, "lr": 2e-4}
     run_folder.write_recipe(tmp_path, "", resolved)
     assert parse((tmp_path / "resolved.yaml").read_text("utf-8"), "f").plain() == resolved
+
+
+def test_numbers_that_json_has_not_are_null(tmp_path):
+    """Infinity and NaN are no JSON: browsers and other readers refuse the whole file."""
+    run_folder.write_json(
+        tmp_path / "a.json", {"psnr": float("inf"), "rows": [[float("nan"), 1.5], ("a", None)]}
+    )
+    text = (tmp_path / "a.json").read_text("utf-8")
+    refuse = lambda name: pytest.fail(f"{name} is no JSON")  # noqa: E731
+    assert json.loads(text, parse_constant=refuse) == {"psnr": None, "rows": [[None, 1.5], ["a", None]]}

@@ -22,6 +22,7 @@ from ambientkit.interfaces import Evaluated, Metric
 
 SEED = 0  # of the pictures that are drawn anew
 Figures = dict[str, Figure]
+SILENT = "it has nothing to say of these pictures and what is hidden in them (see `ambientkit describe`)"
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ def evaluate(
         found[name] = values(metrics, _showing(batches, name, shown))
     progress("evaluating", len(rows), len(rows))
     redrawn = draws(len(ours.pictures), wishes.bootstrap, SEED)
+    mine = {name: metric.summary(found[ours.name][name]) for name, metric in metrics.items()}
+    silent = dict.fromkeys((name for name, said in mine.items() if not said), SILENT)
     return Evaluation(
         rows={name: _figures(metrics, each, redrawn) for name, each in found.items()},
         differences={
@@ -76,7 +79,7 @@ def evaluate(
         },
         facts=_facts(ours, wishes),
         labels={run.name: run.record.get("labels", []) for run in runs},
-        left_out=chosen.left_out,
+        left_out={**chosen.left_out, **silent},
         pictures=shown,
     )
 

@@ -50,7 +50,9 @@ def _generator(options: GeneratorOptions, context: Context) -> DcganGenerator:
 
 def _picture_shape(shape: Shape | None) -> Shape:
     if shape is None:
-        raise PluginError("dcgan: the pictures' shape is not known; build it with image_shape=(C, H, W)")
+        raise PluginError(
+            "dcgan: the pictures' shape is not known; build it with context=Context(image_shape=(C, H, W))"
+        )
     if len(shape) != 3 or min(shape[1:]) < SMALLEST:
         raise PluginError(
             f"dcgan works on pictures (C, H, W) of {SMALLEST}x{SMALLEST} and more, not on {shape}; "

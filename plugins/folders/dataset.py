@@ -50,17 +50,17 @@ class PictureFiles(Dataset):
         return torch.from_numpy(batch)
 
 
-def find_pictures(root: Path, recursive: bool = True) -> list[str]:
+def find_pictures(root: Path, recursive: bool = True, option: str = "data.source.root") -> list[str]:
     """Names of the picture files below `root`, relative, with slashes, sorted.
 
-    Raises DataError when there is no such folder, or no picture in it.
+    Raises DataError when there is no such folder, or no picture in it; `option` is what to set then.
     """
     if not root.is_dir():
-        raise DataError(f"{root.absolute()}: there is no such folder; set `root` to one with pictures")
+        raise DataError(f"{root.absolute()}: there is no such folder; set {option} to one with pictures")
     names = sorted(_walk(root, recursive))
     if not names:
-        kinds = " ".join(sorted(SUFFIXES))
-        raise DataError(f"{root}: no pictures there (looked for {kinds}); set `root`, or `recursive: true`")
+        kinds, more = " ".join(sorted(SUFFIXES)), "" if recursive else ", or `recursive: true`"
+        raise DataError(f"{root}: no pictures there (looked for {kinds}); set {option}{more}")
     return names
 
 

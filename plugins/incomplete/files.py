@@ -26,7 +26,7 @@ MOST_GREY = 0.02  # share of a mask that may be grey, for soft edges
 
 def read_folder(source: Path, options: IncompleteOptions) -> Samples:
     """Pictures of a folder and what is hidden of them. Raises DataError that names the file at fault."""
-    names = find_pictures(source)
+    names = find_pictures(source, option="data.source.source")
     if options.masks is not None:
         names = _without_masks(source, names, options.masks.expanduser())
     reader = _reader(source, options)
@@ -107,7 +107,7 @@ def _with_mask(path: Path, masks: dict[str, list[Path]], source: Path, invert: b
 
 def _masks_by_name(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
-    for name in find_pictures(folder):
+    for name in find_pictures(folder, option="data.source.masks"):
         found.setdefault(_stem(name), []).append(folder / name)
     return found
 

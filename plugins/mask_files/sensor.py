@@ -46,7 +46,7 @@ class MaskFromData(MaskingMeasurement):
         self.mirror = mirror
         self.fill = fill
         self.symmetric = frozenset({"flip"}) if mirror else frozenset()
-        self.names = find_pictures(folder)
+        self.names = find_pictures(folder, option="the sensor's `folder`")
         self.fingerprint = _digest(folder, self.names)
         self.random = mirror or len(self.names) > 1
         self._read: dict[tuple[int, int], Tensor] = {}

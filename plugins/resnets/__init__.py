@@ -112,5 +112,7 @@ def _resnet(options: ResNetOptions, context: Context) -> ResNetGenerator:
     from .generator import ResNetGenerator
 
     if context.image_shape is None:
-        raise PluginError("resnet: the pictures' shape is not known; build it with image_shape=(C, H, W)")
+        raise PluginError(
+            "resnet: the pictures' shape is not known; build it with context=Context(image_shape=(C, H, W))"
+        )
     return ResNetGenerator(context.image_shape, width=options.width, latent=options.latent, norm=options.norm)
