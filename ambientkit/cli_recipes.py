@@ -16,6 +16,8 @@ from ambientkit.engine import Engine
 from ambientkit.errors import InputError, PluginError, RecipeError
 from ambientkit.registry import CATEGORIES, Registered
 
+SCHEMA = "# yaml-language-server:"
+
 
 @click.command(epilog=examples("ambientkit validate quickstart train.batch_size=8"))
 @recipe_arguments
@@ -71,7 +73,9 @@ def copy(shell: Shell, recipe: str, destination: Path, force: bool) -> None:
         remedy = "name another" if target.samefile(found) else "name another, or give --force"
         raise InputError(f"{target} exists already; {remedy}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_text(target, found.read_text("utf-8"))
+    lines = found.read_text("utf-8").splitlines(keepends=True)
+    # Where an editor finds the schema is another place from there: `ambientkit schema --out` writes one.
+    write_text(target, "".join(line for line in lines if not line.startswith(SCHEMA)).removeprefix("#\n"))
     shell.note(f"{target}: copied from {found}; run it with: ambientkit run {target}")
 
 

@@ -260,6 +260,8 @@ def complete(
         return
     for each in done:
         click.echo(f"{each.source}: {each.made:.1%} made, {', '.join(map(str, each.written))}")
+        if not each.made:
+            shell.note(f"warning: {each.source}: nothing in it is hidden, so nothing was made")
 
 
 @click.command(epilog=examples("ambientkit generate runs/mnist/0001-seed0 -n 64 --out made"))

@@ -48,7 +48,8 @@ class Shell:
         """A bar on stderr for the engine's `progress(what, done, total)`; it ends with its total."""
         from rich.progress import Progress
 
-        with Progress(console=_console(stderr=True), disable=self.quiet, transient=True) as bar:
+        unseen = self.quiet or not sys.stderr.isatty()
+        with Progress(console=_console(stderr=True), disable=unseen, transient=True) as bar:
             tasks: dict[str, Any] = {}
 
             def advance(what: str, done: int, total: int) -> None:

@@ -81,8 +81,11 @@ class Engine:
     def load(self, recipe: str | Path | Mapping[str, Any] | Plan, *overrides: str) -> Plan:
         """The plan of a recipe: a path, the name of a shipped one, or a mapping.
 
-        Raises RecipeError with every problem at once.
+        Raises RecipeError with every problem at once, InputError for an override that is no text.
         """
+        for override in overrides:
+            if not isinstance(override, str):
+                raise InputError(f"an override is a text such as 'train.steps=100', not {override!r}")
         if isinstance(recipe, Plan):
             return (
                 recipe_file.from_mapping(recipe.resolved(), self.plugins, overrides=overrides)
@@ -223,6 +226,8 @@ class Engine:
         from ambientkit.evaluating.held_out import require_same_pictures
         from ambientkit.evaluating.wishes import Wishes
 
+        if isinstance(metrics, str):
+            raise InputError(f"metrics is {metrics!r}; give a list of names, such as [{metrics!r}]")
         self.plugins.admit((name.partition("/")[0] for name in metrics or ()), "--metrics")
         with contained(self.plugins.registry):
             runs = [self._held_out(Path(each), overrides, checkpoint, device) for each in (folder, *against)]

@@ -141,7 +141,7 @@ def test_console_says_plain_lines_where_there_is_no_terminal(tmp_path, stderr):
     said = stderr().splitlines()
     assert len(said) == 5
     assert said[0].startswith("step 4/6  ")
-    assert "images/s" in said[0]
+    assert "pictures/s" in said[0]
     assert "left" in said[0]
     assert "discriminator/real 0.4" in said[0]
     assert said[1] == "step 4  hidden_psnr 17.25"
@@ -157,7 +157,7 @@ def test_console_draws_a_bar_on_a_terminal(tmp_path, stderr, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
     told("console", tmp_path, every=1)
     said = stderr()
-    assert all(part in said for part in ("6/6", "images/s", "hidden_psnr 17.25"))
+    assert all(part in said for part in ("6/6", "pictures/s", "hidden_psnr 17.25"))
 
 
 def test_console_is_silent_where_its_logger_is(tmp_path, stderr):

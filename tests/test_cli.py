@@ -181,6 +181,9 @@ def test_cp_copies_and_never_overwrites_unless_forced(recipe, tmp_path):
     assert cli("cp", recipe, copy, "--force").exit_code == 0 and copy.read_text() == RECIPE
     assert cli("cp", recipe, recipe, "--force").exit_code == 2 and recipe.read_text() == RECIPE
     assert cli("-q", "cp", recipe, "new/deep.yaml").stderr == "" and Path("new/deep.yaml").exists()
+    assert cli("cp", "quickstart", "mine.yaml").exit_code == 0
+    assert "yaml-language-server" not in Path("mine.yaml").read_text(), "the schema does not lie there"
+    assert cli("validate", "mine.yaml").exit_code == 0
 
 
 def test_schema_is_json_and_can_go_to_a_file(recipe):

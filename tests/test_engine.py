@@ -151,3 +151,10 @@ def test_under_bf16_terms_and_weights_are_float32(engine, tiny, tmp_path):
     )
     assert json.loads((result.folder / "run.json").read_text("utf-8"))["precision"] == "bf16"
     assert str(engine.open(result.folder, device="cpu").machine) == "cpu, bf16"
+
+
+def test_arguments_of_another_type_are_told(engine, tiny, tmp_path):
+    with pytest.raises(InputError, match=r"a text such as 'train.steps=100', not \{'train.steps': 3\}"):
+        engine.run(tiny(), {"train.steps": 3}, out=tmp_path)
+    with pytest.raises(InputError, match=r"give a list of names, such as \['seam'\]"):
+        engine.evaluate(tmp_path, metrics="seam")

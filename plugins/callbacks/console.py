@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 from ambientkit import hookimpl
 from ambientkit.interfaces import RunInfo, StepReport
@@ -53,7 +54,7 @@ class ConsoleProgress:
             return
         terms = named(report.terms())  # read first: only then has the device finished the step
         pace = (report.step - run.first_step) / max(time.monotonic() - self._began, 1e-9)
-        speed = f"{pace * run.batch_size:.1f} images/s"
+        speed = f"{pace * run.batch_size:.1f} pictures/s"
         if self._bar:
             self._bar.update(self._task, told=f"{speed}  {terms}")
         else:
@@ -92,9 +93,11 @@ def named(values: Mapping[str, float]) -> str:
 def _progress_bar(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[told]}", markup=False),
+        # The terms are long: on a narrow terminal they are cut, and nothing else.
+        TextColumn("{task.fields[told]}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
         console=console,
+        expand=True,
     )
