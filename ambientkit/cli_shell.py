@@ -46,10 +46,12 @@ class Shell:
     @contextmanager
     def progress(self) -> Iterator[Callable[[str, int, int], None]]:
         """A bar on stderr for the engine's `progress(what, done, total)`; it ends with its total."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda _what, _done, _total: None
+            return
         from rich.progress import Progress
 
-        unseen = self.quiet or not sys.stderr.isatty()
-        with Progress(console=_console(stderr=True), disable=unseen, transient=True) as bar:
+        with Progress(console=_console(stderr=True), transient=True) as bar:
             tasks: dict[str, Any] = {}
 
             def advance(what: str, done: int, total: int) -> None:

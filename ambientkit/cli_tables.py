@@ -120,7 +120,7 @@ def _bounds(held: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         return _bounds(definitions[held["$ref"].rpartition("/")[2]], definitions)
     fixed = "prefixItems" in held  # its length is told by its type
     own = [
-        text.format(held[key])
+        text.format(_plain(held[key]))
         for key, text in _BOUNDS.items()
         if key in held and not (fixed and key[3:] == "Items")
     ]
@@ -129,6 +129,11 @@ def _bounds(held: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
         inner.append(held["items"])
     parts = [", ".join(own), *(_bounds(each, definitions) for each in inner)]
     return "; ".join(dict.fromkeys(part for part in parts if part))
+
+
+def _plain(bound: Any) -> Any:
+    """1, whether the schema says 1 or 1.0."""
+    return int(bound) if isinstance(bound, float) and bound.is_integer() else bound
 
 
 # Runs and figures -------------------------------------------------------------------------------

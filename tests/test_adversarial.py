@@ -13,6 +13,8 @@ from torch.nn.utils import parametrizations
 from ambientkit import Context, View
 from ambientkit.errors import RecipeError
 
+pytestmark = pytest.mark.smoke
+
 REAL, FAKE = View(torch.tensor([0.5, 3.0])), View(torch.tensor([-2.0, 0.25]))
 
 

@@ -16,6 +16,8 @@ from torch import nn
 from ambientkit import checkpoints
 from ambientkit.errors import RunError, RunFolderError
 
+pytestmark = pytest.mark.smoke
+
 DEAD = 2**22 + 7  # no process has such a number
 
 

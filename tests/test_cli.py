@@ -20,6 +20,8 @@ from ambientkit.engine import Engine
 from ambientkit.errors import Interrupted, RunError
 from ambientkit.registry import Options
 
+pytestmark = pytest.mark.smoke
+
 RECIPE = """\
 recipe: 1
 name: tiny

@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 from ambientkit import Engine, checkpoints, run_folder
 from ambientkit.errors import RunFolderError
 
+pytestmark = pytest.mark.smoke
+
 KEPT = ROOT / "tests/fixtures/run-format-1"
 MADE = [0.00187, 0.00166, -0.00284]  # what the version that left it made of a pixel of the picture below
 

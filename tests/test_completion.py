@@ -12,6 +12,8 @@ from ambientkit.completion import TrainedRun
 from ambientkit.errors import InputError
 from ambientkit.machine import choose
 
+pytestmark = pytest.mark.smoke
+
 CPU = {"device": "cpu", "precision": "fp32"}
 
 

@@ -17,6 +17,8 @@ from ambientkit.errors import DataError
 from ambientkit.recipe import HoldoutRule
 from ambientkit.store import StoreWriter
 
+pytestmark = pytest.mark.smoke
+
 NAMES = st.lists(st.text("abc/", min_size=1, max_size=6), min_size=3, max_size=12, unique=True)
 
 

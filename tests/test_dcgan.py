@@ -12,6 +12,8 @@ from torch import nn
 from ambientkit import Context, Measured, View
 from ambientkit.errors import PluginError
 
+pytestmark = pytest.mark.smoke
+
 SIZES = [(16, 16), (28, 28), (32, 48), (16, 128), (64, 64), (100, 75), (128, 128)]
 
 

@@ -14,6 +14,8 @@ from ambientkit import Context, Engine
 from ambientkit.errors import InputError, PluginError, RecipeError, RunFolderError
 from ambientkit.machine import choose
 
+pytestmark = pytest.mark.smoke
+
 CPU = {"device": "cpu", "precision": "fp32"}
 
 

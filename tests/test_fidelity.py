@@ -14,6 +14,8 @@ from ambientkit.errors import PluginError, RecipeError
 from ambientkit.interfaces import Judged, View
 from ambientkit.round_trip import composited
 
+pytestmark = pytest.mark.smoke
+
 KINDS = {component.kind: component for component in register_fidelities()}
 
 

@@ -10,6 +10,8 @@ from torch import nn
 from ambientkit import Context, Measured
 from ambientkit.errors import PluginError
 
+pytestmark = pytest.mark.smoke
+
 TABLE = [  # kernel, stride, dilation, channels out (Iizuka et al. 2017, table 1)
     (5, 1, 1, 64),
     (3, 2, 1, 128),

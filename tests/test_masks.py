@@ -19,6 +19,8 @@ from pydantic import ValidationError
 from ambientkit import Context
 from ambientkit.errors import DataError
 
+pytestmark = pytest.mark.smoke
+
 HIDDEN = torch.zeros(5, 1, 8, 6, dtype=torch.bool)
 for _i in range(5):
     HIDDEN[_i, :, _i : _i + 3, 1:4] = True

@@ -19,6 +19,8 @@ from ambientkit.plugin_sources import BRIDGES
 from ambientkit.plugins import Plugins, lifecycle
 from ambientkit.registry import CATEGORIES
 
+pytestmark = pytest.mark.smoke
+
 GOOD = '''
 from ambientkit import Component, Options, hookimpl
 

@@ -11,6 +11,8 @@ from recipe_fakes import BASE, FakePlugins, changed, data, train
 from ambientkit.errors import RecipeError
 from ambientkit.recipe_file import from_mapping
 
+pytestmark = pytest.mark.smoke
+
 PLUGINS = FakePlugins()
 
 

@@ -15,6 +15,8 @@ from ambientkit.recipe_schema import schema
 from ambientkit.recipe_yaml import parse
 from ambientkit.registry import Registry
 
+pytestmark = pytest.mark.smoke
+
 PLUGINS = FakePlugins()
 SCHEMA = schema(PLUGINS.registry)
 WHOLE = changed(

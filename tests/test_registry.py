@@ -10,6 +10,8 @@ from ambientkit.errors import PluginError
 from ambientkit.interfaces import Context
 from ambientkit.registry import CATEGORIES, Registered, Registry, did_you_mean
 
+pytestmark = pytest.mark.smoke
+
 
 class Veil(Options):
     """A grey veil.

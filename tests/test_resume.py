@@ -19,6 +19,8 @@ from ambientkit import Engine, hookimpl, run_folder
 from ambientkit.errors import Interrupted, RunFolderError
 from ambientkit.resumption import differences
 
+pytestmark = pytest.mark.smoke
+
 CPU = {"device": "cpu", "precision": "fp32"}
 
 

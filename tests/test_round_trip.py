@@ -8,6 +8,8 @@ import torch
 from ambientkit import MaskingMeasurement, Measured, Measurement
 from ambientkit.round_trip import Draws, Method, hide_more, round_trip, views
 
+pytestmark = pytest.mark.smoke
+
 SHAPE = (2, 4, 4)
 
 

@@ -15,6 +15,8 @@ from ambientkit import Measured
 from ambientkit.errors import DataError
 from ambientkit.store import StoreWriter, begin_store, commit_store, discard_store, only_one, open_store
 
+pytestmark = pytest.mark.smoke
+
 
 def measured(n: int, width: int = 5, *, known: bool = True) -> Measured:
     numbers = torch.Generator().manual_seed(width)

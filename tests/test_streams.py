@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ambientkit.streams import derived_seed, global_stream, stream
+
+pytestmark = pytest.mark.smoke
 
 COUNTERS = st.lists(st.one_of(st.integers(), st.text(max_size=5)), max_size=3)
 

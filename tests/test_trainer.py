@@ -16,6 +16,8 @@ from ambientkit.errors import NonFiniteError, PluginError, RunFolderError
 from ambientkit.group import Group
 from ambientkit.optim import batch_norms
 
+pytestmark = pytest.mark.smoke
+
 CPU = {"device": "cpu", "precision": "fp32"}
 
 

@@ -13,6 +13,8 @@ from ambientkit.finite import FiniteWatch
 from ambientkit.group import part_of
 from ambientkit.updates import detached, discriminator_update, generator_update, shared_update
 
+pytestmark = pytest.mark.smoke
+
 SGD = {
     "generator_optimizer": {"kind": "sgd", "lr": 1.0},
     "discriminator_optimizer": {"kind": "sgd", "lr": 1.0},
