@@ -186,7 +186,9 @@ class Engine:
         require_same_plugins(record, self._provenance(plan))
         machine = met(device, record["precision"] if precision == "auto" else precision)
         with told(run), occupied(run, machine):
-            checkpoints.tidy(run)
+            if machine.group.leads:  # the only one that holds the folder
+                checkpoints.tidy(run)
+            machine.group.told(None)
             path = begin_at(run, checkpoint, plan, lambda recipe: self.load(recipe).resolved())
             trainer = self._trainer(plan, machine, run, callbacks, progress, run, warm=path is None)
             if path is not None:
