@@ -11,7 +11,7 @@ import io
 import json
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -139,7 +139,7 @@ def _named(root: Path, name: str) -> Path:
     """What a name means; of a run that was killed before its first pointer, `latest` is the last there is."""
     pointer = root / name
     if pointer.is_file():
-        return root / pointer.read_text("utf-8", "replace").strip()
+        return root / PurePath(pointer.read_text("utf-8", "replace").strip()).name  # never outside the run
     written = _written(root)
     return written[-1] if name == "latest" and written else pointer
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import subprocess
 import sys
 
 import pytest
@@ -39,3 +40,14 @@ def test_figures_are_printed_and_kept(sensors, tmp_path, monkeypatch, capsys):
     assert "TOO SLOW" in capsys.readouterr().out
     kept = json.loads((tmp_path / "figures.json").read_text())
     assert kept["rows"][0]["ratio"] == 3.6 and kept["threads"] == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_memory_does_not_grow_with_the_pictures_that_were_measured_or_read():
+    """In a process of its own; the first fifth holds what is made once."""
+    command = [sys.executable, str(ROOT / "benchmarks/memory.py"), "--pictures", "30000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=200)
+    found = json.loads(done.stdout)
+    assert len(found["measuring"]) >= 4 and len(found["training"]) == 5
+    for megabytes in (found["measuring"], found["training"]):
+        assert max(megabytes[1:]) - megabytes[0] < 4

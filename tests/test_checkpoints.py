@@ -138,6 +138,21 @@ def test_steps_are_ordered_as_numbers_beyond_their_seven_digits(tmp_path, networ
     assert names == {"step-10000000", "step-9999500"}
 
 
+def test_a_pointer_never_leads_out_of_its_run(tmp_path, network):
+    """Somebody else's run folder must not make us read what lies elsewhere."""
+    write(tmp_path / "elsewhere", 1, network)
+    write(tmp_path / "run", 2, network)
+    for text in (
+        "../../elsewhere/checkpoints/step-0000001",
+        str(tmp_path / "elsewhere/checkpoints/step-0000001"),
+    ):
+        (tmp_path / "run/checkpoints/latest").write_text(text)
+        with pytest.raises(
+            RunFolderError, match=r"run/checkpoints/step-0000001: there is no such checkpoint"
+        ):
+            checkpoints.find(tmp_path / "run")
+
+
 def test_a_crash_while_writing_leaves_the_previous_one(tmp_path, network, monkeypatch):
     write(tmp_path, 1, network)
     monkeypatch.setattr("os.fsync", lambda descriptor: (_ for _ in ()).throw(OSError("disk full")))
