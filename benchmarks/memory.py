@@ -2,7 +2,7 @@
 
     python benchmarks/memory.py --pictures 1000000
 
-Pictures of 8x8 are made up as they are asked for. Anonymous memory is what the process holds itself: a name and
+Pictures of 8x8 are made up as they are asked for. Anonymous memory is what the process holds: a name and
 an index a picture, no more. The store is a memory map, which the system drops when it needs the room.
 """
 

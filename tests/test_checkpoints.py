@@ -140,6 +140,8 @@ def test_steps_are_ordered_as_numbers_beyond_their_seven_digits(tmp_path, networ
 
 def test_a_pointer_never_leads_out_of_its_run(tmp_path, network):
     """Somebody else's run folder must not make us read what lies elsewhere."""
+    for name in ("elsewhere", "run"):
+        (tmp_path / name).mkdir()
     write(tmp_path / "elsewhere", 1, network)
     write(tmp_path / "run", 2, network)
     for text in (
