@@ -18,17 +18,19 @@ import os
 import random
 import shlex
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
+import pytest
+import torch  # noqa: F401 - so that no fork has to
+import torchvision  # noqa: F401
 import yaml
 from cosmic_ray.ast import ast_nodes, get_ast_from_path
 from cosmic_ray.mutating import mutate_code
@@ -136,22 +138,27 @@ class Copy:
             file.write_text(before, "utf-8")
 
     def passes(self, tests: str, limit: float = 600) -> bool:
-        """Whether these tests pass."""
-        pytest = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
-        environment = {**os.environ, "PYTHONPATH": str(self.path), "PYTHONDONTWRITEBYTECODE": "1"}
-        environment["OMP_NUM_THREADS"] = "1"
-        try:
-            done = subprocess.run(
-                [*pytest, *shlex.split(tests)],
-                cwd=self.place / "tests",
-                env=environment,
-                capture_output=True,
-                timeout=limit,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return False
-        return done.returncode == 0
+        """Whether these tests pass, in a fork of this process: torch is imported once for all of them."""
+        child = os.fork()
+        if child == 0:
+            os._exit(self._pytest(shlex.split(tests)))
+        deadline = time.monotonic() + limit
+        while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0):
+            if time.monotonic() > deadline:
+                os.kill(child, signal.SIGKILL)
+            time.sleep(0.02)
+        return ended[1] == 0
+
+    def _pytest(self, arguments: list[str]) -> int:
+        """What a fork does: nothing of ambientkit is imported yet, so all comes from the copy."""
+        assert "ambientkit" not in sys.modules
+        sys.path.insert(0, str(self.path))
+        os.environ["PYTHONPATH"] = str(self.path)  # of processes that tests start
+        os.chdir(self.place / "tests")
+        with Path(os.devnull).open("w") as nothing:
+            os.dup2(nothing.fileno(), 1)
+            os.dup2(nothing.fileno(), 2)
+            return int(pytest.main(["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *arguments]))
 
 
 def difference(mutant: Mutant) -> str:
@@ -169,7 +176,6 @@ def main() -> int:
     )
     parser.add_argument("--sample", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--lanes", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--again", action="store_true", help="try survivors again")
     given = parser.parse_args()
@@ -177,19 +183,13 @@ def main() -> int:
     done: dict[str, Any] = json.loads(given.out.read_text("utf-8")) if given.out.exists() else {}
     kept = {"killed"} if given.again else {"killed", "survived"}
     todo = [each for each in chosen if done.get(each.name, {}).get("outcome") not in kept]
-    with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(given.lanes) as lanes:
-        copies: Queue[Copy] = Queue()
-        for lane in range(given.lanes):
-            copies.put(Copy(Path(place) / str(lane)))
-        _check(copies, {test for each in todo for test in each.tests})
-
-        def attempt(mutant: Mutant) -> None:
-            copy = copies.get()
+    sys.dont_write_bytecode = True
+    with tempfile.TemporaryDirectory() as place:
+        copy = Copy(Path(place) / "copy")
+        _require_passing(copy, {test for each in todo for test in each.tests})
+        for mutant in todo:
             done[mutant.name] = {**asdict(mutant), "outcome": copy.outcome(mutant)}
-            copies.put(copy)
             given.out.write_text(json.dumps(done, indent=1), "utf-8")
-
-        list(lanes.map(attempt, todo))
     survivors = [each for each in chosen if done[each.name]["outcome"] == "survived"]
     for each in survivors:
         print(f"survived: {each.name}\n{difference(each)}\n")
@@ -197,11 +197,9 @@ def main() -> int:
     return 0
 
 
-def _check(copies: Queue[Copy], tests: set[str]) -> None:
+def _require_passing(copy: Copy, tests: set[str]) -> None:
     """Every test passes before anything is changed; else each mutant would count as killed."""
-    copy = copies.get()
     failing = [test for test in sorted(tests) if not copy.passes(test)]
-    copies.put(copy)
     if failing:
         raise SystemExit(f"these fail without any change: {', '.join(failing)}")
 
