@@ -30,7 +30,7 @@ from ambientkit.data import (
     no_progress,
     split,
 )
-from ambientkit.draws import draw_latent
+from ambientkit.draws import draw_latent, drawn
 from ambientkit.errors import FAILURES, AmbientkitError, DataError, PluginError
 from ambientkit.finite import FiniteWatch
 from ambientkit.interfaces import Context, Dataset, Measured, Measurement, Metric, Shape, Theta, View
@@ -214,7 +214,7 @@ def _with_measurement(context: Context, sensor: Measurement) -> Context:
     """The context, with the shapes of what the sensor delivers."""
     shape = context.image_shape
     assert shape is not None
-    known = sensor.known(sensor.sample(1, shape, stream(0, "shapes"))) or {}
+    known = sensor.known(drawn(sensor, 2, shape, stream(0, "shapes"))) or {}
     shapes = {name: tuple(value.shape[1:]) for name, value in known.items()}
     return replace(context, measured_shape=tuple(sensor.measured_shape(shape)), known_shapes=shapes)
 

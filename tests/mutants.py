@@ -1,6 +1,6 @@
 """Change one thing in the code at a time, and see whether a test fails: mutation testing with cosmic-ray.
 
-    pip install -e '.[dev,mutation]'
+    pip install -e '.[dev,quality]'
     python tests/mutants.py --sample 300 --seed 0 --out mutants.json
 
 The mutants of `mutants.yaml` are numbered by cosmic-ray and drawn by `--seed`, in equal numbers from each

@@ -52,7 +52,10 @@ class LsganOptions(PenaltyOptions):
 
 
 class RpganOptions(PenaltyOptions):
-    """Each real against the fake beside it, with penalties at both (RpGAN with R1 and R2: R3GAN)."""
+    """Each real against the fake beside it, with penalties at both (RpGAN with R1 and R2: R3GAN).
+
+    The fake beside a real one is its own completion, measured anew, where the paper draws both by themselves.
+    """
 
     r1: float = Field(1.0, ge=0)
     """Strength of the zero-centred gradient penalty at real measurements; without penalties the game need
