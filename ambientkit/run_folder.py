@@ -93,10 +93,13 @@ def _make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def occupied(folder: Path) -> Iterator[None]:
-    """Nobody else runs in `folder` meanwhile. Raises RunFolderError where somebody does, or nobody can."""
+def occupied(folder: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Nobody else runs in `folder` meanwhile. Raises RunFolderError where somebody does, or nobody can.
+
+    With `waiting`, which is then called, another's end is waited for.
+    """
     try:
-        with lock(folder / ".lock"):
+        with lock(folder / ".lock", waiting):
             sweep(folder)
             yield
     except HeldElsewhereError:

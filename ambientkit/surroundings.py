@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ambientkit import run_folder
 from ambientkit.errors import AmbientkitError, Interrupted, RunFolderError
 from ambientkit.mishaps import explained
+from ambientkit.processes import restarted
 from ambientkit.recipe import Plan
 
 if TYPE_CHECKING:
@@ -32,8 +34,17 @@ def met(device: str, precision: str) -> Machine:
 
 
 def occupied(run: Path, machine: Machine) -> AbstractContextManager[None]:
-    """No other run may work in the folder; of the processes of one, the first speaks for all."""
-    return run_folder.occupied(run) if machine.group.leads else nullcontext()
+    """No other run may work in the folder; of the processes of one, the first speaks for all.
+
+    Where torchrun has started all anew, the first one's former self may still be on its way out.
+    """
+    if not machine.group.leads:
+        return nullcontext()
+    return run_folder.occupied(run, partial(_say_waiting, run) if restarted() else None)
+
+
+def _say_waiting(run: Path) -> None:
+    log.info("%s: waiting for the process that worked there before", run)
 
 
 def begin_at(

@@ -9,14 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Timer
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from ambientkit import processes, run_folder, shared_count
-from ambientkit.errors import InputError, RunError
+from ambientkit.errors import InputError, RunError, RunFolderError
 from ambientkit.group import Group, _peers, part_of
 from ambientkit.interfaces import Measured
 
@@ -224,3 +226,16 @@ def test_jobs_that_torchrun_calls_none_are_told_apart_and_run_one_recipe(engine,
     run_folder.update_run(folder, status="interrupted")
     other = engine.run(tiny(), "train.steps=1", out=tmp_path, device="cpu").folder
     assert other != folder, "another recipe is another run"
+
+
+def test_a_restarted_job_waits_for_its_former_self_to_end(engine, tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "given")
+    folder = engine.run(tiny(), out=tmp_path, device="cpu").folder
+    run_folder.update_run(folder, status="interrupted")
+    former = ExitStack()
+    former.enter_context(run_folder.occupied(folder))
+    with pytest.raises(RunFolderError, match="another process runs there"):
+        engine.resume(folder, device="cpu")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    Timer(0.3, former.close).start()
+    assert engine.run(tiny(), out=tmp_path, device="cpu").folder == folder
