@@ -4,9 +4,9 @@
     python tests/mutants.py --sample 300 --seed 0 --out mutants.json
 
 The mutants of `mutants.yaml` are numbered by cosmic-ray and drawn by `--seed`, in equal numbers from each
-group as far as it has them. Left out are those that are no Python or change nothing that runs (annotations,
-docstrings, `abstractmethod`). Each is tried in a copy of the tree. `--out` has every mutant with its outcome;
-what it has already is not done again. Survivors are printed with the lines that differ.
+group as far as it has them. Left out are those that are no Python or change nothing that runs (annotations
+and imports for them, docstrings, `abstractmethod`). Each is tried in a copy of the tree. `--out` has every
+mutant with its outcome; what it has already is not done again. Survivors are printed with the lines that differ.
 """
 
 from __future__ import annotations
@@ -101,6 +101,8 @@ def meaning(source: str) -> str:
             node.annotation = None
         elif isinstance(node, ast.AnnAssign) and "Annotated" not in ast.unparse(node.annotation):
             node.annotation = ast.Name("_")
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.test = ast.Constant(False)
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             node.value = ast.Constant("")
     return ast.dump(tree)

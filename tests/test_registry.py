@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 from pydantic import ValidationError
 
 from ambientkit import Component, Options
 from ambientkit.errors import PluginError
 from ambientkit.interfaces import Context
-from ambientkit.registry import CATEGORIES, Registered, Registry, did_you_mean
+from ambientkit.registry import CATEGORIES, Complaint, Registered, Registry, Spec, did_you_mean
 
 pytestmark = pytest.mark.smoke
 
@@ -80,3 +82,18 @@ def test_options_are_frozen_and_promise_nothing_by_default():
 )
 def test_did_you_mean(word, said):
     assert did_you_mean(word, ["batch", "steps"]) == said
+
+
+@pytest.mark.parametrize(
+    ("record", "field"),
+    [
+        (Complaint("size", "is too large"), "message"),
+        (entry("fog/haze").component, "kind"),
+        (entry("fog/haze"), "source"),
+        (Veil(), "strength"),
+        (Spec(kind="veil"), "kind"),
+    ],
+)
+def test_records_of_plugins_cannot_be_changed_by_others(record, field):
+    with pytest.raises((FrozenInstanceError, ValidationError)):
+        setattr(record, field, "other")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
 import pytest
 import torch
 
@@ -148,3 +150,14 @@ def test_a_sensor_of_another_shape_that_tells_nothing(images):
     one, other = views(real, trip, draws)
     assert torch.equal(one.y, other.y)
     assert other.observed is other.region is other.known is None
+
+
+def test_records_are_compared_as_themselves_and_cannot_be_changed():
+    """Equality by value would compare tensors, which has no truth; and what was drawn stays drawn."""
+    sensor = Columns()
+    records = [(Draws({"a": torch.zeros(2)}), Draws({"a": torch.zeros(2)}))]
+    records += [(Method(sensor, None, True, SHAPE), Method(sensor, None, True, SHAPE))]
+    for one, other in records:
+        assert one != other and one == one and len({one, other}) == 2
+        with pytest.raises(FrozenInstanceError):
+            setattr(one, one.__slots__[0], None)
