@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -112,16 +113,21 @@ def plugins(shell: Shell, as_json: bool, engine: Engine) -> None:
         click.echo(f"{report.name} ({report.source}) failed: {report.error}")
 
 
-@click.command(epilog=examples("ambientkit describe measurement/block_patch"))
-@click.argument("component", metavar="CATEGORY/NAME")
+@click.command(
+    epilog=examples("ambientkit describe measurement", "ambientkit describe measurement/block_patch")
+)
+@click.argument("component", metavar="CATEGORY[/NAME]")
 @json_option
 @plugin_option
 @click.pass_obj
 def describe(shell: Shell, component: str, as_json: bool, engine: Engine) -> None:
-    """Say what a component is, and list its options.
+    """Say what a component is, and list its options; of a category, list the components.
 
     Of each option its type, default, bounds and description.
     """
+    if component in CATEGORIES:
+        _list(shell, [each for each in engine.plugins.registry if each.category == component], as_json)
+        return
     found = _component(component, engine)
     rows = cli_tables.option_rows(found.component.options.model_json_schema())
     text = cli_tables.docstring(found.component.options)
@@ -131,6 +137,14 @@ def describe(shell: Shell, component: str, as_json: bool, engine: Engine) -> Non
         return
     click.echo(f"{found.category} {found.name}, {found.source}\n\n{text}\n")
     shell.show(cli_tables.options(rows))
+
+
+def _list(shell: Shell, entries: Sequence[Registered], as_json: bool) -> None:
+    rows = [(each.name, each.component.summary) for each in entries]
+    if as_json:
+        print_json([{"name": name, "summary": summary} for name, summary in rows])
+        return
+    shell.show(cli_tables.table(("name", "what it is"), rows))
 
 
 def _component(component: str, engine: Engine) -> Registered:

@@ -241,13 +241,16 @@ class Engine:
     def export(self, folder: Path | str, file: Path | str, *, checkpoint: str = "latest") -> Exported:
         """Write a run's generator to `file`, .pt2 (torch.export) or .onnx, as a program without ambientkit.
 
-        Raises InputError for another ending or missing packages, RunError where it cannot be exported.
+        Raises InputError for another ending, a file that is there or missing packages, RunError where it
+        cannot be exported.
         """
         from ambientkit.exporting import export
 
         file = Path(file)
         if file.suffix not in (".pt2", ".onnx"):
             raise InputError(f"{file}: end the file's name in .pt2 (torch.export) or .onnx")
+        if file.exists():
+            raise InputError(f"{file}: exists already; give another name")
         trained = self.open(folder, checkpoint=checkpoint, device="cpu")
         return export(trained, file, onnx=file.suffix == ".onnx")
 

@@ -6,7 +6,7 @@
 The mutants of `mutants.yaml` are numbered by cosmic-ray and drawn by `--seed`, in equal numbers from each
 group as far as it has them. Left out are those that are no Python or change nothing that runs (annotations
 and imports for them, docstrings, `abstractmethod`). Each is tried in a copy of the tree. `--out` has every
-mutant with its outcome; what it has already is not done again. Survivors are printed with the lines that differ.
+mutant with its outcome; what it has already is not done again. Survivors are printed with what differs.
 """
 
 from __future__ import annotations

@@ -230,6 +230,14 @@ def test_describe_has_every_option_with_type_default_bounds_and_description(reci
     assert all(option["description"] for option in options.values())
 
 
+def test_describe_lists_a_category(recipe):
+    Path("fog.py").write_text(PLUGIN)
+    shown = cli("describe", "measurement", "--plugin", "fog.py").stdout
+    assert "block_patch" in shown and "fog/haze" in shown and "A grey veil." in shown and "hinge" not in shown
+    told = json.loads(cli("describe", "objective", "--json").stdout)
+    assert {"name", "summary"} == set(told[0]) and "hinge" in [each["name"] for each in told]
+
+
 @pytest.mark.parametrize(
     ("component", "said"),
     [
