@@ -84,6 +84,11 @@ def test_did_you_mean(word, said):
     assert did_you_mean(word, ["batch", "steps"]) == said
 
 
+def test_a_complaint_is_no_mere_warning_unless_it_says_so():
+    assert Complaint("size", "is too large").warning is False
+    assert Complaint("size", "is too large", warning=True).warning is True
+
+
 @pytest.mark.parametrize(
     ("record", "field"),
     [
