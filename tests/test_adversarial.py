@@ -1,12 +1,14 @@
 """The games, against values worked out by hand on batches of two."""
 
+import inspect
 import math
 
 import pytest
 import torch
-from ambientkit_plugins.adversarial import register_objectives
+from ambientkit_plugins.adversarial import objectives, register_objectives
 from ambientkit_plugins.adversarial.penalties import between
 from ambientkit_plugins.dcgan.networks import DcganDiscriminator
+from pydantic import ValidationError
 from torch import nn
 from torch.nn.utils import parametrizations
 
@@ -227,3 +229,28 @@ def test_batch_norm_in_the_discriminator_is_refused(engine, tiny):
     recipe = tiny() | {"discriminator": {"kind": "dcgan", "width": 4, "norm": "batch"}}
     with pytest.raises(RecipeError, match="penalises gradients, which batch norm mixes"):
         engine.load(recipe | {"objective": {"kind": "hinge", "r1": 1.0}})
+
+
+def test_defaults_are_those_of_the_papers_and_of_the_options():
+    """The class, for those who use it alone, and the options, for recipes, say the same."""
+    options = {component.kind: component.options() for component in register_objectives()}
+    assert (options["wgan_gp"].strength, options["wgan_gp"].penalty_every) == (10, 1)
+    assert (options["rpgan"].r1, options["rpgan"].r2) == (1, 1)
+    assert options["wgan_clip"].clip == 0.01
+    for kind in (
+        objectives.Hinge,
+        objectives.NonSaturating,
+        objectives.LeastSquares,
+        objectives.Relativistic,
+    ):
+        assert "penalty_every" in inspect.signature(kind).parameters
+    parameters = inspect.signature(objectives.WassersteinPenalised).parameters
+    assert parameters["strength"].default == 10 and parameters["penalty_every"].default == 1
+    assert inspect.signature(objectives.WassersteinClipped).parameters["clip"].default == 0.01
+
+
+@pytest.mark.parametrize(("kind", "wrong"), [("wgan_gp", {"strength": 0}), ("wgan_clip", {"clip": 0})])
+def test_strengths_that_switch_the_game_off_are_refused(kind, wrong):
+    (found,) = (component for component in register_objectives() if component.kind == kind)
+    with pytest.raises(ValidationError, match="greater than 0"):
+        found.options(**wrong)

@@ -296,3 +296,27 @@ def test_perceptual_trains_with_the_real_features(engine, tiny, tmp_path):
         train={"steps": 1},
     )
     assert engine.run(recipe, out=tmp_path, device="cpu", precision="fp32").step == 1
+
+
+def judged(real, fake):
+    """A round trip whose discriminator has these features."""
+    looks = Judged(View(Y), View(MADE), lambda view: real if view.y is Y else fake)
+    return replace(trip(MADE, Y, OBSERVED, FURTHER), judged=looks)
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"), [((2, 3), (0,)), ((2, 3, 4), (0, 2)), ((2, 3, 4, 5), (0, 2, 3))], ids=str
+)
+def test_features_of_any_number_of_axes_are_averaged_over_batch_and_places(shape, axes):
+    """Per channel: what is up in one place and down in another is no difference."""
+    real, fake = torch.randn(2, *shape, generator=torch.Generator().manual_seed(0))
+    found = KINDS["feature_matching"].build(None, Context()).terms(judged([real], [fake]), None, None)
+    assert float(found["feature_matching"]) == pytest.approx(
+        float((real.mean(axes) - fake.mean(axes)).abs().mean()), rel=1e-5
+    )
+
+
+def test_both_sides_have_as_many_maps():
+    with pytest.raises(ValueError, match="shorter"):
+        matching = KINDS["feature_matching"].build(None, Context())
+        matching.terms(judged([torch.zeros(2, 3)] * 2, [torch.zeros(2, 3)]), None, None)
