@@ -420,3 +420,8 @@ def test_a_window_that_may_be_the_picture_identifies_it():
     assert options.identifiability(Context(image_size=(9, 9)))[0] == "identified"
     assert options.identifiability(Context(image_size=(9, 10)))[0] == "not identified"
     assert options.identifiability(Context()) is None
+
+
+def test_fills_of_sensors_that_are_made_by_hand():
+    """Grey, or white as the options have it."""
+    assert (ObservedSquare(2, 3).fill, Half(("left",)).fill) == (0.0, 1.0)

@@ -368,3 +368,12 @@ def test_the_kinds_of_this_plugin():
     components = list(register_measurements())
     assert {component.kind for component in components} == set(KINDS.values())
     assert all(component.summary.endswith(".") for component in components)
+
+
+def test_of_an_even_kernel_the_odd_neighbours_are_named():
+    (found,) = ConvolveNoiseOptions(size=6).complaints(Context(image_size=(16, 12)))
+    assert found.remedy == "use 5 or 7"
+
+
+def test_beyond_the_edge_is_grey_unless_it_is_said():
+    assert ConvolveNoiseOptions().outside == 0 and ConvolveNoiseOptions(border=-1).outside == -1
