@@ -205,3 +205,8 @@ def test_complaints_of_pictures_that_nearly_vanish(kind, p, what):
 def test_bad_options_are_refused(kind, bad):
     with pytest.raises(ValidationError):
         COMPONENTS[kind].options(**bad)
+
+
+def test_dropped_values_are_grey_unless_it_is_said():
+    fills = {c.kind: c.options().fill for c in register_measurements() if "fill" in c.options.model_fields}
+    assert fills and set(fills.values()) == {0.0}

@@ -425,3 +425,25 @@ def test_a_window_that_may_be_the_picture_identifies_it():
 def test_fills_of_sensors_that_are_made_by_hand():
     """Grey, or white as the options have it."""
     assert (ObservedSquare(2, 3).fill, Half(("left",)).fill) == (0.0, 1.0)
+
+
+def said(options, shape=(1, 10, 9)):
+    return options.identifiability(Context(image_shape=shape, image_size=shape[1:]))[1]
+
+
+def test_places_that_are_never_seen_are_named_rightly():
+    assert said(BandOptions(height=6)) == "2 of the rows are never observed, as 5"
+    assert said(BandOptions(height=6, axis="columns")) == "3 of the columns are never observed, as 5"
+    assert said(BandOptions(height=5)) == "rows 4 and 9 are never observed together"
+    assert "rows 2, 5, ..., 8, so" in said(BandOptions(height=3))
+    assert said(ObservedSquareOptions(size=4)).endswith("(0, 0) and (9, 8)")
+    assert "pixels (0, 0) and (9, 8) are" in said(HalfOptions())
+    assert said(HalfOptions(sides=["top", "right"])) == "pixel (0, 8) is never observed"
+    ((_, middle, _),) = messages(BandOptions(height=7, axis="rows"), (10, 64))
+    assert "the middle 4 rows are hidden" in middle
+
+
+def test_places_of_blocks_are_listed_shortly():
+    assert "rows {3, 7} x columns {3}" in said(BlockPatchOptions(size=4), (1, 10, 7))
+    assert "rows {1, 3, ..., 9} x columns {1, 3, ..., 7}" in said(BlockPatchOptions(size=2))
+    assert "2 pixels in the middle are never observed, such as (5, 4)" in said(BlockPatchOptions(size=[6, 5]))

@@ -377,3 +377,35 @@ def test_of_an_even_kernel_the_odd_neighbours_are_named():
 
 def test_beyond_the_edge_is_grey_unless_it_is_said():
     assert ConvolveNoiseOptions().outside == 0 and ConvolveNoiseOptions(border=-1).outside == -1
+
+
+@pytest.mark.parametrize(
+    ("angle", "flips"),
+    [
+        ((30, 150), True),
+        ((-30, 30), True),
+        ((60, 120), True),
+        ((0, 180), True),
+        ((30, 120), False),
+        ((10, 10), False),
+    ],
+)
+def test_directions_mirror_onto_themselves_about_a_multiple_of_90(angle, flips):
+    assert ("flip" in MotionBlurOptions(angle=angle).facts()) == flips
+
+
+@pytest.mark.parametrize(("size", "radius", "identified"), [(3, 0.5, True), (5, 0.6, True), (3, 3.0, False)])
+def test_a_blur_is_undone_where_no_frequency_is_lost(size, radius, identified):
+    """The transform of the kernel, at every frequency of a long line, decides."""
+    options = ConvolveNoiseOptions(kernel="gaussian", size=size, radius=radius, noise=0.1)
+    profile = gaussian_profile(size, options.sigma)
+    line = torch.zeros(4096, dtype=torch.float64)
+    line[:size] = torch.as_tensor(profile, dtype=torch.float64)
+    lowest = torch.fft.fft(torch.roll(line, -(size // 2))).real.min()
+    assert (lowest > 0) == identified
+    assert (options.identifiability(Context()) is not None) == identified
+
+
+def test_a_box_of_any_width_loses_a_frequency():
+    assert ConvolveNoiseOptions(kernel="box", size=3).identifiability(Context()) is None
+    assert ConvolveNoiseOptions(kernel="box", size=1).identifiability(Context()) is not None

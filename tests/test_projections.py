@@ -334,3 +334,8 @@ def test_the_kinds_of_this_plugin():
     components = list(register_measurements())
     assert {component.kind for component in components} == set(KINDS.values())
     assert all(component.summary.endswith(".") for component in components)
+
+
+def test_of_hand_a_projection_has_one_angle_of_black_air():
+    sensor = PadRotateProject()
+    assert (sensor.angles, sensor.air, sensor.scale) == (1, -1.0, "sum")

@@ -269,3 +269,22 @@ def test_wide_brushes_are_warned_of():
 def test_bad_options_are_refused(options, bad):
     with pytest.raises(ValidationError):
         options(**bad)
+
+
+def test_strokes_are_on_average_as_long_as_they_are_said_to_be():
+    """mean (1 + z / 2) clipped to 0..2 means, z standard normal: their spread is 0.48 of the mean."""
+    lengths = FreeForm(Brush(length=0.2))._steps(4000, 50.0, gen()).norm(dim=-1)
+    assert float(lengths.mean()) == pytest.approx(10, rel=0.02)
+    assert float(lengths.std()) == pytest.approx(4.8, rel=0.03)
+    assert float(lengths.min()) == pytest.approx(0, abs=1e-5)
+    assert float(lengths.max()) == pytest.approx(20, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("size", "field"), [((12, 100), "scale"), ((100, 20), "scale"), ((6, 100), "characters")]
+)
+def test_text_that_does_not_fit_in_either_direction_is_told(size, field):
+    options = TextOverlayOptions(lines=1, characters=3, scale=(1, 2))
+    (found,) = options.complaints(Context(image_size=size))
+    assert found.field == field and f"{size[0]}x{size[1]}" in found.message
+    assert not list(options.complaints(Context(image_size=(14, 34))))
