@@ -136,7 +136,7 @@ def test_a_disk_without_room_for_a_checkpoint_ends_the_run_which_can_be_resumed(
     assert goes_on(place, whole)
 
 
-@pytest.mark.parametrize("nth", [1, 9, 30, 75])
+@pytest.mark.parametrize("nth", [1, 9, 30, 60])
 def test_a_disk_that_is_full_at_any_moment_costs_no_more_than_the_last_checkpoint(place, whole, nth):
     ended = place.go(setup=FULL_DISK.format(nth=nth))
     assert plain(ended, 2 if nth < 30 else 1, "No space left on device")

@@ -103,7 +103,8 @@ def _digest(folder: Path, names: Sequence[str]) -> str:
     digest = hashlib.sha256()
     for name in names:
         digest.update(f"{name}\0".encode("utf-8", "surrogateescape"))
-        digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
+        if (folder / name).is_file():  # what is none is refused when it is read
+            digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
     return digest.hexdigest()
 
 
