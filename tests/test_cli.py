@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from PIL import Image
 from pydantic import Field
 
 from ambientkit.cli import main
+from ambientkit.cli_shell import Shell
 from ambientkit.cli_tables import option_rows
 from ambientkit.engine import Engine
 from ambientkit.errors import Interrupted, RunError
@@ -394,3 +397,23 @@ def test_generate_writes_so_many_pictures(recipe):
     done = cli("generate", "runs/tiny/0001-seed0", "-n", 3, "--out", "made", "--device", "cpu")
     assert done.exit_code == 0, done.output
     assert len(list(Path("made").glob("*.png"))) == 3
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_is_drawn_on_a_terminal_and_nowhere_else(monkeypatch):
+    for stream, quiet, shown in (
+        (Terminal(), False, True),
+        (Terminal(), True, False),
+        (io.StringIO(), False, False),
+    ):
+        monkeypatch.setattr(sys, "stderr", stream)
+        with Shell(quiet).progress() as progress:
+            progress("measuring", 0, 2)
+            progress("measuring", 2, 2)
+        assert ("measuring" in stream.getvalue()) == shown

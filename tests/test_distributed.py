@@ -239,3 +239,7 @@ def test_a_restarted_job_waits_for_its_former_self_to_end(engine, tiny, tmp_path
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     Timer(0.3, former.close).start()
     assert engine.run(tiny(), out=tmp_path, device="cpu").folder == folder
+
+
+def test_a_start_that_the_system_does_not_tell_is_none():
+    assert processes._started(2**30) == ""
