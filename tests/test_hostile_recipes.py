@@ -42,10 +42,11 @@ def peak() -> float:
 
 @contextmanager
 def bounded() -> Iterator[None]:
-    """Time of the processor, for the machine may be busy; what the peak grew by bounds what was used."""
+    """Time of the processor, of which two tests on one core's two threads take twice as much; what the peak
+    grew by bounds what was used."""
     begun, before = time.process_time(), peak()
     yield
-    assert time.process_time() - begun < SECONDS
+    assert time.process_time() - begun < 2 * SECONDS
     assert peak() - before < MEGABYTES
 
 
