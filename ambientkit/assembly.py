@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import os
-import sys
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
 from torch import nn
 
+from ambientkit.cached import describe_data, describe_store, find_or_make
 from ambientkit.data import (
     CHUNK,
     Batches,
@@ -25,7 +19,6 @@ from ambientkit.data import (
     Samples,
     Source,
     StoredSamples,
-    fill_store,
     hold_out,
     no_progress,
     split,
@@ -35,25 +28,16 @@ from ambientkit.errors import FAILURES, AmbientkitError, DataError, PluginError
 from ambientkit.finite import FiniteWatch
 from ambientkit.interfaces import Context, Dataset, Measured, Measurement, Metric, Shape, Theta, View
 from ambientkit.machine import Machine, critic_of
-from ambientkit.mishaps import FULL, out_of_memory
+from ambientkit.mishaps import out_of_memory
 from ambientkit.optim import build_optimizer
 from ambientkit.recipe import Choice, Plan
 from ambientkit.round_trip import Method
 from ambientkit.store import (
     FORMAT,
-    Store,
     StoreWriter,
-    begin_store,
-    commit_store,
-    discard_store,
-    only_one,
-    open_store,
 )
 from ambientkit.streams import global_stream, stream
 from ambientkit.updates import Game, Player
-
-log = logging.getLogger("ambientkit")
-_NOT_THE_SENSORS = frozenset({"ambientkit", "deepinv", "torch", *sys.stdlib_module_names})
 
 
 @dataclass(frozen=True)
@@ -67,26 +51,6 @@ class Data:
     skipped: tuple[str, ...]
     context: Context
     reference: Samples | None = None  # clean pictures of another set, for the discriminator alone
-
-
-def cache_folder() -> Path:
-    """Where measured stores are kept: $AMBIENTKIT_CACHE, else the user's cache folder.
-
-    Raises DataError where there is none.
-    """
-    named = os.environ.get("AMBIENTKIT_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "ambientkit"
-
-
-def _home() -> Path:
-    try:
-        return Path.home()
-    except RuntimeError as error:
-        raise DataError(
-            "you have no home folder here, so there is no place for measured data; set AMBIENTKIT_CACHE"
-        ) from error
 
 
 def build_sensor(choice: Choice, context: Context) -> Measurement:
@@ -169,8 +133,8 @@ def _reference(
         else split(dataset.keys, section.holdout)[0]
     )
     source = Source(dataset, _AsTheyAre(), plan.recipe.data.seed, "reference")
-    description = {**_describe_data(source, shown), "measurement": "none", "store_format": FORMAT}
-    store = _find_or_make(source, shown, cache, description, progress)
+    description = {**describe_data(source, shown), "measurement": "none", "store_format": FORMAT}
+    store = find_or_make(source, shown, cache, description, progress)
     return StoredSamples(store, None), tuple(dataset.skipped)
 
 
@@ -248,102 +212,8 @@ def _training_masks(dataset: Dataset, training: list[int]) -> torch.Tensor | Non
 def _samples(plan: Plan, source: Source, indices: list[int], cache: Path, progress: Progress) -> Samples:
     if plan.recipe.data.measure == "fresh":
         return FreshSamples(source, indices)
-    description = _describe_store(plan, source, indices)
-    return StoredSamples(_find_or_make(source, indices, cache, description, progress), source.sensor.fill)
-
-
-def _describe_store(plan: Plan, source: Source, indices: list[int]) -> dict[str, Any]:
-    """Everything that a stored measurement depends on; equal descriptions share a store."""
-    dataset = source.dataset
-    return {
-        **_describe_data(source, indices),
-        "measurement": "arrived" if dataset.arrives_measured else plan.measurement.resolved(),
-        "measured_by": plan.measurement.registered.source,
-        "code": [code_of(type(part)) for part in (source.sensor, *_parts(source.sensor))],
-        "sensor_files": source.sensor.fingerprint,
-        "data_seed": plan.recipe.data.seed,
-        "store_format": FORMAT,
-    }
-
-
-def _describe_data(source: Source, indices: list[int]) -> dict[str, Any]:
-    """Which pictures of which data set."""
-    dataset = source.dataset
-    keys = hashlib.sha256("\0".join(dataset.keys[i] for i in indices).encode("utf-8", "surrogateescape"))
-    return {
-        "data": dataset.fingerprint,
-        "keys": keys.hexdigest(),
-        "image_shape": list(dataset.image_shape),
-    }
-
-
-def _parts(sensor: Measurement) -> Iterator[Measurement]:
-    for part in getattr(sensor, "parts", ()):
-        yield part
-        yield from _parts(part)
-
-
-def code_of(kind: type) -> list[str]:
-    """Digests of the files that a class and its bases are written in, and of those beside them in a package.
-
-    Editing one makes another store. Code that those call elsewhere is not seen.
-    """
-    files = {file for base in kind.__mro__ for file in _beside(base)}
-    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(files)]
-
-
-def _beside(kind: type) -> Iterable[Path]:
-    module = sys.modules.get(kind.__module__)
-    file = Path(getattr(module, "__file__", None) or "")
-    if file.suffix != ".py" or kind.__module__.partition(".")[0] in _NOT_THE_SENSORS or not file.is_file():
-        return ()  # nothing of a sensor's own; or a class that was made at a prompt
-    return file.parent.glob("*.py") if getattr(module, "__package__", "") else (file,)
-
-
-def _find_or_make(
-    source: Source, indices: list[int], cache: Path, description: dict[str, Any], progress: Progress
-) -> Store:
-    name = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:24]
-    final = cache / "stores" / name
-    found = open_store(final)
-    if found is not None:
-        return found
-    try:
-        with only_one(final, partial(_say_waiting, final, progress)):
-            found = open_store(final)
-            return found if found is not None else _make(source, indices, final, description, progress)
-    except OSError as error:
-        if not _about(error, final):
-            raise
-        raise DataError(
-            f"{final.parent}: cannot keep measured data there ({error.strerror}); "
-            "make room there, or set AMBIENTKIT_CACHE to another folder"
-        ) from error
-
-
-def _about(error: OSError, final: Path) -> bool:
-    """Whether it is the store's place that failed, and not a picture that was read for it."""
-    if error.filename is None:
-        return error.errno in FULL
-    place = Path(os.fsdecode(error.filename))
-    return place.is_relative_to(final.parent) or final.is_relative_to(place)
-
-
-def _say_waiting(final: Path, progress: Progress) -> None:
-    log.info("another run measures the same data into %s; waiting for it", final)
-    progress("waiting for another run that measures the same data", 0, 1)
-
-
-def _make(
-    source: Source, indices: list[int], final: Path, description: dict[str, Any], progress: Progress
-) -> Store:
-    writer = begin_store(final)
-    try:
-        fill_store(writer, source, indices, progress)
-        return commit_store(writer, final, description)
-    except BaseException:
-        discard_store(writer)
-        raise
+    description = describe_store(plan, source, indices)
+    return StoredSamples(find_or_make(source, indices, cache, description, progress), source.sensor.fill)
 
 
 def held_out_of(plan: Plan, opened: Opened) -> HoldOut | None:

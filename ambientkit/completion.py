@@ -150,7 +150,7 @@ class TrainedRun:
             raise InputError(
                 "images hold NaN or infinity where they are observed; such pixels are hidden ones"
             )
-        if self.composite and float(seen.abs().max()) > 1.01:
+        if self.composite and seen.numel() and float(seen.abs().max()) > 1.01:
             raise InputError(
                 f"images go up to {float(seen.abs().max()):.4g}; they must be in [-1, 1]: divide 8 bits by "
                 "127.5 and subtract 1"

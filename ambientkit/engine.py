@@ -267,8 +267,8 @@ class Engine:
 
         Raises InputError, RecipeError, DataError or PluginError as `run` does.
         """
-        from ambientkit.assembly import cache_folder
         from ambientkit.benching import bench
+        from ambientkit.cached import cache_folder
         from ambientkit.machine import choose
 
         if steps < 1:
@@ -318,7 +318,7 @@ class Engine:
         *,
         warm: bool = True,
     ) -> Trainer:
-        from ambientkit.assembly import cache_folder
+        from ambientkit.cached import cache_folder
         from ambientkit.preparation import prepare_together
         from ambientkit.resumption import require_same_data
         from ambientkit.watch import Watch

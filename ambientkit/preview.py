@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ambientkit.assembly import cache_folder
+from ambientkit.cached import cache_folder
 from ambientkit.data import Progress
 from ambientkit.interfaces import Shape
 from ambientkit.machine import Machine

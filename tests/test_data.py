@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ambientkit import Measured, Measurement
-from ambientkit.assembly import cache_folder, code_of, prepare_data
+from ambientkit.assembly import prepare_data
+from ambientkit.cached import cache_folder, code_of
 from ambientkit.data import Batches, HoldOut, Source, fill_store, sample_by_key, split, to_float
 from ambientkit.errors import DataError
 from ambientkit.recipe import HoldoutRule

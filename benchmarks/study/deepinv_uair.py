@@ -44,7 +44,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from ambientkit import Engine, Measured, View
-from ambientkit.assembly import cache_folder
+from ambientkit.cached import cache_folder
 from ambientkit.completion import TrainedRun
 from ambientkit.data import Batches
 from ambientkit.evaluating.choice import choose_metrics
