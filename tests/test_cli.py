@@ -397,6 +397,8 @@ def test_generate_writes_so_many_pictures(recipe):
     done = cli("generate", "runs/tiny/0001-seed0", "-n", 3, "--out", "made", "--device", "cpu")
     assert done.exit_code == 0, done.output
     assert len(list(Path("made").glob("*.png"))) == 3
+    again = cli("generate", "runs/tiny/0001-seed0", "-n", 2, "--out", "more", "--device", "cpu", "--json")
+    assert len(json.loads(again.stdout)) == 2
 
 
 class Terminal(io.StringIO):
@@ -417,3 +419,29 @@ def test_a_bar_is_drawn_on_a_terminal_and_nowhere_else(monkeypatch):
             progress("measuring", 0, 2)
             progress("measuring", 2, 2)
         assert ("measuring" in stream.getvalue()) == shown
+
+
+# Machines ---------------------------------------------------------------------------------------
+
+
+def test_bench_says_how_long_the_recipe_takes(recipe):
+    timed = cli("bench", recipe, "--steps", 2, "--device", "cpu", "--precision", "fp32")
+    assert timed.exit_code == 0, timed.output
+    assert "pictures/s" in timed.stdout and "(median of 2;" in timed.stdout
+    assert "all steps of the recipe:" in timed.stdout and "cpu, fp32" in timed.stdout
+    told = json.loads(cli("bench", recipe, "--steps", 2, "--device", "cpu", "--json").stdout)
+    assert told["steps"] == 2 and 0 < told["fastest"] <= told["slowest"]
+
+
+def test_export_says_what_the_program_takes(finished, tmp_path):
+    done = cli("export", finished, "--out", tmp_path / "completer.pt2")
+    assert done.exit_code == 0, done.output
+    assert "completer.pt2: takes images, hidden; any number of pictures, sides multiples of" in done.stdout
+    told = json.loads(cli("export", finished, "--out", tmp_path / "other.pt2", "--json").stdout)
+    assert told["inputs"] == ["images", "hidden"] and (tmp_path / "other.pt2").exists()
+
+
+def test_a_recipe_that_is_doubtful_is_run_with_a_warning(recipe):
+    shown = cli("run", recipe, "measurement.size=10", "--dry-run", "--device", "cpu")
+    assert shown.exit_code == 0, shown.output
+    assert "warning" in shown.stderr

@@ -46,7 +46,8 @@ def bounded() -> Iterator[None]:
     grew by bounds what was used."""
     begun, before = time.process_time(), peak()
     yield
-    assert time.process_time() - begun < 2 * SECONDS
+    traced = sys.gettrace() is not None  # by coverage, which takes several times as long
+    assert time.process_time() - begun < (10 if traced else 2) * SECONDS
     assert peak() - before < MEGABYTES
 
 

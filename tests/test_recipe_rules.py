@@ -7,6 +7,7 @@ import contextlib
 import pytest
 from recipe_fakes import FakePlugins, changed, data, train
 
+from ambientkit import Engine
 from ambientkit.errors import RecipeError
 from ambientkit.recipe_file import from_mapping
 from ambientkit.recipe_rules import ALL_RULES
@@ -288,3 +289,48 @@ def test_needs_of_a_fidelity_are_all_said():
         "fidelity.0: needs observed pixels that are exact, which those of measurement 'noise' are not; "
         "use another sensor or fidelity",
     ]
+
+
+SHIPPED = {
+    "an inexact measurement of held-out pictures": (
+        (
+            "quickstart",
+            "evaluation.measurement={kind: sequence, sensors: [{kind: block_patch, size: 8}, {kind: gaussian_noise, sigma: 0.1}]}",
+        ),
+        "evaluation.measurement.kind: 'sequence' changes pixels that compositing would keep; "
+        "use an exact sensor, or set composite: false",
+    ),
+    "a second measurement of data that arrive measured": (
+        (
+            "incomplete_faces",
+            "data.image_size=[64, 64]",
+            "evaluation.measurement={kind: block_patch, size: 8}",
+        ),
+        "evaluation.measurement: data set 'incomplete' arrives measured and cannot be measured anew; "
+        "set evaluation.measurement: null",
+    ),
+    "nothing held out": (
+        ("folder_held_out", "further.probability=0"),
+        "fidelity.0: needs a further measurement, and further.probability is 0; set further.probability above 0",
+    ),
+    "clean pictures where there are none": (
+        ("incomplete_faces", "metrics=[{kind: kid}]"),
+        "metrics.0: 'kid' compares with clean pictures, and these data have none; metrics that need none: ",
+    ),
+    "measurements that are no pictures": (
+        ("ambientgan/mnist_project", "metrics=[{kind: remeasured_kid}]"),
+        "metrics.0: 'remeasured_kid' looks at measurements as pictures, which these are not; leave it out",
+    ),
+    "several fills of a generator that makes one": (
+        ("quickstart", "metrics=[{kind: diversity}]", "train.checkpoints.best=null"),
+        "metrics.0: 'diversity' compares several fills, and 'unet' makes one; "
+        "set latent_channels in the generator, or leave it out",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), SHIPPED.values(), ids=SHIPPED)
+def test_what_a_change_of_a_shipped_recipe_breaks(changes, message):
+    with pytest.raises(RecipeError) as caught:
+        Engine(discover=False).load(*changes)
+    assert any(message in str(problem) for problem in caught.value.problems), caught.value.problems
