@@ -11,13 +11,14 @@ from importlib.util import find_spec
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ambientkit.baselines import telea_fill
 from ambientkit.blends import Blend, require_blend
 from ambientkit.errors import InputError
-from ambientkit.poisson import solve_poisson
+from ambientkit.poisson import neighbour_sum, solve_poisson
 
-REACH = 6  # pixels over which `feather` fades
+REACH = 6  # pixels along the border over which a step is averaged, and over which `feather` fades
 
 
 def blended(blend: Blend, made: Tensor, y: Tensor, observed: Tensor) -> Tensor:
@@ -32,8 +33,40 @@ def blended(blend: Blend, made: Tensor, y: Tensor, observed: Tensor) -> Tensor:
 
 
 def _poisson(made: Tensor, y: Tensor, observed: Tensor) -> Tensor:
-    """The gradients of `made` in the hole, and no step across its border (Perez et al. 2003)."""
-    return solve_poisson(made, y, observed)
+    """The gradients of `made`, with a step across the border that goes on as the picture comes to it.
+
+    The guided interpolation of Perez et al. 2003 (eq. 7) makes the step across the border 0, which nature
+    does not: such a border is smoother than anything beside it. Here its mean nearby is made that of the step
+    one pixel further out, and what differs from the mean stays: a wrong colour goes, and texture goes on.
+    """
+    hidden = ~observed.expand_as(made)
+    inside, ring = _beside(made, hidden)
+    ring &= ~hidden
+    outside, sloped = _beside(y, ~hidden & ~ring)
+    slope = torch.where(sloped, y - outside, 0.0)
+    return made - _offset(inside - y - slope, ring, observed)
+
+
+def _beside(values: Tensor, area: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of each pixel's 4-neighbours in `area`, and which pixels have any."""
+    count = neighbour_sum(area.to(values.dtype))
+    return neighbour_sum(torch.where(area, values, 0.0)) / count.clamp(min=1), count > 0
+
+
+def _offset(step: Tensor, ring: Tensor, observed: Tensor) -> Tensor:
+    """The smoothest surface in the holes that begins at their `ring` with the mean of `step` nearby.
+
+    Means are of the part of the ring within REACH pixels in either direction.
+    """
+    weight = ring.to(step.dtype)
+    total, share = (_box(each) for each in (torch.where(ring, step, 0.0), weight))
+    smooth = torch.where(ring, total / share.clamp(min=torch.finfo(step.dtype).tiny), 0.0)
+    return solve_poisson(torch.zeros_like(step), smooth, observed)
+
+
+def _box(values: Tensor) -> Tensor:
+    """Means over squares, up to a factor that is the same for all; outside the picture is 0."""
+    return functional.avg_pool2d(values, 2 * REACH + 1, stride=1, padding=REACH)
 
 
 def _feather(made: Tensor, y: Tensor, observed: Tensor) -> Tensor:
@@ -65,19 +98,18 @@ def _shrunk(hidden: Tensor) -> Tensor:
 
 
 def _telea_poisson(made: Tensor, y: Tensor, observed: Tensor) -> Tensor:
-    """GLCIC's (Iizuka et al. 2017, sec. 3.4): fast marching first, then Poisson blending of both.
+    """Fast marching first, then Poisson blending, as GLCIC does (Iizuka et al. 2017, sec. 3.4).
 
-    The fast-marching fill gives the colours next to the border, REACH / 2 pixels deep, as if they had been
-    observed, and `made` the gradients within.
+    The fast-marching fill says what colour belongs in a rim of REACH / 2 pixels inside the border. The mean
+    difference of `made` from it is taken away there, and fades smoothly from the rim inwards.
     """
     if find_spec("cv2") is None or y.shape[1] not in (1, 3):
         raise InputError(
             "blend telea+poisson needs OpenCV (pip install 'ambientkit[evaluate]'), "
             "and pictures of 1 or 3 channels"
         )
-    marched = telea_fill(y, observed)
-    band = (~observed) & (_depth(observed) < REACH / 2)
-    return solve_poisson(made, marched, observed | band)
+    rim = ((~observed) & (_depth(observed) < REACH / 2)).expand_as(made)
+    return made - _offset(made - telea_fill(y, observed), rim, observed | rim)
 
 
 _BLENDS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {

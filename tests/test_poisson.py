@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ambientkit import blending
-from ambientkit.baselines import harmonic_fill
 from ambientkit.blending import blended
 from ambientkit.blends import BLENDS
 from ambientkit.errors import InputError
@@ -95,12 +94,27 @@ def test_blending_nothing_changes_nothing():
     assert torch.equal(blended("poisson", whole + 1, whole, everything), whole)
 
 
-def test_of_a_constant_it_is_the_harmonic_fill():
+@pytest.mark.parametrize("blend", ["poisson", "feather"])
+def test_what_is_right_stays(blend):
+    """A slope that goes on across the border is no step to take away."""
     whole, observed = pictures()
-    flat = torch.full_like(whole, 0.7)
-    torch.testing.assert_close(
-        blended("poisson", flat, whole, observed), harmonic_fill(whole, observed), atol=1e-3, rtol=0
-    )
+    torch.testing.assert_close(blended(blend, whole, whole, observed), whole, atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("blend", ["poisson", "feather", "telea+poisson"])
+def test_texture_at_the_border_stays(blend):
+    """Perez's own equation makes the border smooth; here steps that average to 0 along it are kept."""
+    observed = torch.ones(4, 1, 48, 48, dtype=torch.bool)
+    observed[..., 10:38, 8:36] = False
+    texture = 0.2 * torch.randn(4, 3, 48, 48, generator=torch.Generator().manual_seed(1))
+    wrong = torch.where(observed, texture, texture + 0.3)
+    fitted = blended(blend, wrong, texture, observed)
+    steps = (fitted - texture)[..., 10, 8:36]  # what the first hidden row differs by from what was right
+    assert steps.mean().abs() < 0.05 and steps.std() < 0.12
+    seam, apart = ((fitted[..., row, 8:36] - fitted[..., row - 1, 8:36]).abs().mean() for row in (10, 6))
+    assert 0.85 < seam / apart < 1.15
+    smooth = solve_poisson(wrong, texture, observed)
+    assert (smooth[..., 10, 8:36] - smooth[..., 9, 8:36]).abs().mean() < 0.75 * apart
 
 
 def test_what_cannot_be_blended_is_refused(monkeypatch):

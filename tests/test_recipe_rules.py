@@ -295,7 +295,7 @@ SHIPPED = {
     "an inexact measurement of held-out pictures": (
         (
             "quickstart",
-            "evaluation.measurement={kind: sequence, sensors: [{kind: block_patch, size: 8}, {kind: gaussian_noise, sigma: 0.1}]}",
+            "evaluation.measurement={kind: sequence, sensors: [{kind: block_patch}, {kind: gaussian_noise}]}",
         ),
         "evaluation.measurement.kind: 'sequence' changes pixels that compositing would keep; "
         "use an exact sensor, or set composite: false",
@@ -311,7 +311,8 @@ SHIPPED = {
     ),
     "nothing held out": (
         ("folder_held_out", "further.probability=0"),
-        "fidelity.0: needs a further measurement, and further.probability is 0; set further.probability above 0",
+        "fidelity.0: needs a further measurement, and further.probability is 0; "
+        "set further.probability above 0",
     ),
     "clean pictures where there are none": (
         ("incomplete_faces", "metrics=[{kind: kid}]"),
