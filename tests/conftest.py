@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,9 @@ from kill_lab import Lab
 from ambientkit import Engine
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start: a core has one of them
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="ambientkit-tests-")  # read once, when `datasets` is imported
+os.environ["HF_HUB_OFFLINE"] = "1"
+atexit.register(shutil.rmtree, os.environ["HF_HOME"], ignore_errors=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

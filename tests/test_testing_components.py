@@ -62,6 +62,11 @@ def shards(place: Path) -> dict[str, object]:
     return {"root": place}
 
 
+def table(place: Path) -> dict[str, object]:
+    pictures(place)
+    return {"path": str(place)}
+
+
 def celeba(place: Path) -> dict[str, object]:
     for index in range(1, 4):
         Image.new("RGB", (178, 218), (40 * index, 90, 10)).save(place / f"{index:06d}.jpg")
@@ -95,6 +100,7 @@ def projections(place: Path) -> dict[str, object]:
 FILES = {
     "image_folder": pictures,
     "tar_shards": shards,
+    "hugging_face": table,
     "celeba": celeba,
     "mnist": digits,
     "fashion_mnist": digits,
