@@ -9,6 +9,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from ambientkit.finite import FiniteWatch
 from ambientkit.group import part_of
@@ -107,6 +108,20 @@ def _frozen(network: nn.Module) -> Iterator[None]:
             weight.requires_grad_(True)
 
 
+@contextmanager
+def _one_set_of_weights(network: nn.Module) -> Iterator[None]:
+    """Weights that are computed (spectral norm: Miyato et al. 2018, alg. 1) are so once, for all views.
+
+    That is done here and with a gradient, even where an objective first asks without one.
+    """
+    with parametrize.cached():
+        with torch.enable_grad():
+            for module in network.modules():
+                for name in getattr(module, "parametrizations", ()):
+                    getattr(module, name)
+        yield
+
+
 def _discriminator_terms(
     game: Game, real: Measured, draws: Draws, penalty: float, trip: RoundTrip | None
 ) -> Terms:
@@ -115,10 +130,11 @@ def _discriminator_terms(
         trip = trip or game.trip(real, draws)
     sides = views(real, trip, draws)
     critic = critic_of(game.machine, game.discriminator.network)
-    terms = game.objective.discriminator_terms(critic, *sides)
-    if penalty:
-        penalties = game.objective.penalty_terms(critic, *sides)
-        terms = {**terms, **{name: penalty * value for name, value in penalties.items()}}
+    with _one_set_of_weights(game.discriminator.network):
+        terms = game.objective.discriminator_terms(critic, *sides)
+        if penalty:
+            penalties = game.objective.penalty_terms(critic, *sides)
+            terms = {**terms, **{name: penalty * value for name, value in penalties.items()}}
     return {f"discriminator/{name}": value for name, value in terms.items()}
 
 
@@ -144,7 +160,8 @@ def _adversarial_terms(game: Game, real: View, fake: View) -> Terms:
     if game.discriminator is None or game.objective is None:
         return {}
     critic = critic_of(game.machine, game.discriminator.network)
-    terms = game.objective.generator_terms(critic, real, fake)
+    with _one_set_of_weights(game.discriminator.network):
+        terms = game.objective.generator_terms(critic, real, fake)
     return {f"generator/{name}": value for name, value in terms.items()}
 
 

@@ -125,6 +125,44 @@ def test_weights_are_clipped_after_the_discriminators_step(ready, tiny):
     assert trainer.game.discriminator.network.layer.weight.abs().max() <= 0.01
 
 
+def spectral(ready):
+    """A game whose discriminator has spectral norm, and the weights that each of its passes used."""
+    recipe = game_of()
+    recipe["discriminator"] = {"kind": "dcgan", "width": 2, "spectral_norm": True}
+    trainer = ready(recipe).trainer
+    network, used = trainer.game.discriminator.network, []
+    network.layers[0].register_forward_pre_hook(lambda layer, _: used.append(layer.weight))
+    return trainer, network, used
+
+
+def test_spectral_norm_is_taken_once_an_update_and_alike_for_reals_and_fakes(ready):
+    trainer, network, used = spectral(ready)
+    norm = network.layers[0].parametrizations.weight[0]
+    before = norm._u.clone()
+    trainer.train_step()
+    real, fake, adversarial = used
+    assert real is fake and not torch.equal(real, adversarial)
+    assert not torch.equal(norm._u, before)
+
+
+def test_an_objective_that_first_asks_without_a_gradient_trains_all_the_same(ready, monkeypatch):
+    trainer, network, _ = spectral(ready)
+    objective = trainer.game.objective
+    terms_of = objective.discriminator_terms
+
+    def peeking(critic, real, fake):
+        with torch.no_grad():
+            critic(real)
+        return terms_of(critic, real, fake)
+
+    monkeypatch.setattr(objective, "discriminator_terms", peeking)
+    before = fakes.weights(network)
+    trainer.train_step()
+    after = fakes.weights(network)
+    names = [name for name in before if name.endswith("original")]
+    assert names and all(not torch.equal(before[name], after[name]) for name in names)
+
+
 def test_a_shared_pass_gives_the_terms_of_two(ready):
     """The same draws in both updates: what is shared is the generator's pass, and nothing else."""
     alone, both = ready(game_of()).trainer, ready(game_of()).trainer

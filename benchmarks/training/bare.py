@@ -15,6 +15,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils import parametrize
 
 from ambientkit import Context, Engine, Measured, View
 
@@ -74,7 +75,9 @@ class Bare:
         return output.float()
 
     def _descend(self, player: int, make_terms: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        optimizer, terms = self._optimizers[player], make_terms()
+        optimizer = self._optimizers[player]
+        with parametrize.cached():  # spectral norm once an update
+            terms = make_terms()
         torch.stack(list(terms.values())).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

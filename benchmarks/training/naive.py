@@ -8,6 +8,7 @@ What is slow, and usual:
 - every loss is read with `.item()` in every step;
 - Adam with its defaults of old, a Python loop over the weights (`foreach=False`);
 - ReLUs that are not in place;
+- spectral norm is taken anew for the reals and for the fakes of one update;
 - the discriminator's weights take gradients that nobody uses while the generator learns;
 - the generator runs once for either update (as in ambientkit's loop).
 

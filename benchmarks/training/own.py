@@ -41,9 +41,9 @@ def generating(setting: Setting, turns: Turns) -> None:
 
 
 def tutorial(setting: Setting, turns: Turns) -> None:
-    """AmbientGAN with the networks that deepinv has, whose kernels are 4x4."""
+    """AmbientGAN with deepinv's networks, whose kernels are 4x4, and one pass for both players, as there."""
     networks = [change.replace("WIDTH", str(setting.width)) for change in TUTORIAL]
-    changes = [*generating_changes(setting), *networks]
+    changes = [*generating_changes(setting), *networks, "train.share_forward=true"]
     _train("ambientgan/celeba_block_pixels", changes, setting, turns)
 
 
