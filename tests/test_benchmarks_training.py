@@ -11,6 +11,7 @@ import pytest
 import torch
 from docs_tables import ROOT
 from safetensors.torch import load_file
+from torch.nn.utils import parametrize
 
 from ambientkit import hookimpl
 from ambientkit.draws import Dice
@@ -84,7 +85,10 @@ def test_the_bare_loop_is_the_same_game(ours):
     assert ours.terms[0] != pytest.approx(ours.terms[1], abs=1e-5)
 
 
-def test_the_naive_loop_is_the_same_game(ours):
+def test_the_naive_loop_is_the_same_game_but_for_when_spectral_norm_is_taken(ours, monkeypatch):
+    for update in ("_judge", "_complete"):
+        once = parametrize.cached()(getattr(naive.Naive, update))
+        monkeypatch.setattr(naive.Naive, update, once)
     theirs = naive.Naive(TINY)
     begin_alike(theirs.generator, ours.game.generator.network)
     begin_alike(theirs.discriminator, ours.game.discriminator.network)
@@ -129,9 +133,11 @@ def test_ratios_are_of_medians():
 def test_the_suite_from_its_command(tmp_path, capsys):
     out = tmp_path / "figures.json"
     sizes = "--quick --width 4 --batch 2 --size 32 --steps 2 --turns 1 --repeats 1 --precisions fp32"
-    run.main([*sizes.split(), "--only", "peaks,completing,generating,preparation,use", "--out", str(out)])
+    run.main(
+        [*sizes.split(), "--only", "peaks,completing,profile,generating,preparation,use", "--out", str(out)]
+    )
     found = json.loads(out.read_text())
-    assert set(found) == {"machine", "setting", "peaks", "completing", "preparation", "use"}
+    assert set(found) == {"machine", "setting", "peaks", "completing", "profile", "preparation", "use"}
     assert set(found["peaks"]) == {"copy", "matmul fp32", "convolution fp32"}
     rows = found["completing"]["rows"]
     assert set(rows) == {"own fp32", "bare fp32", "naive fp32"}
@@ -139,6 +145,7 @@ def test_the_suite_from_its_command(tmp_path, capsys):
     assert rows["own fp32"]["gflop_per_step"] == rows["bare fp32"]["gflop_per_step"] > 0
     assert rows["naive fp32"]["gflop_per_step"] > rows["bare fp32"]["gflop_per_step"]
     assert found["completing"]["ratios"]["own fp32"] == {"own fp32": 1.0}
+    assert found["profile"]["convolutions, backward"] > found["profile"]["Adam"] > 0
     assert found["preparation"]["pictures"] == 32
     assert set(found["use"]["completing"]) == {"1", "16"} and found["use"]["checkpoint_seconds"] > 0
     assert run.SKIPPED in capsys.readouterr().out

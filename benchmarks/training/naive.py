@@ -59,23 +59,26 @@ class Naive:
 
     def step(self, y: Tensor, mask: Tensor, again: tuple[Tensor, Tensor]) -> dict[str, float]:
         """One update of each; masks are 1 where pixels are hidden, `again` those of the fakes."""
-        fake = self._fake(y, mask, again[0]).detach()
+        return self._judge(y, mask, again[0]) | self._complete(y, mask, again[1])
+
+    def _judge(self, y: Tensor, mask: Tensor, again: Tensor) -> dict[str, float]:
+        """The discriminator's update."""
+        fake = self._fake(y, mask, again).detach()
         real_loss = functional.softplus(-self.discriminator(y, 1 - mask)).mean()
-        fake_loss = functional.softplus(self.discriminator(fake, 1 - again[0])).mean()
+        fake_loss = functional.softplus(self.discriminator(fake, 1 - again)).mean()
         self._discriminator_optimizer.zero_grad()
         (real_loss + fake_loss).backward()  # type: ignore[no-untyped-call]
         self._discriminator_optimizer.step()
+        return {"discriminator/real": real_loss.item(), "discriminator/fake": fake_loss.item()}
 
-        fake = self._fake(y, mask, again[1])
-        loss = functional.softplus(-self.discriminator(fake, 1 - again[1])).mean()
+    def _complete(self, y: Tensor, mask: Tensor, again: Tensor) -> dict[str, float]:
+        """The generator's update."""
+        fake = self._fake(y, mask, again)
+        loss = functional.softplus(-self.discriminator(fake, 1 - again)).mean()
         self._generator_optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._generator_optimizer.step()
-        return {
-            "discriminator/real": real_loss.item(),
-            "discriminator/fake": fake_loss.item(),
-            "generator/adversarial": loss.item(),
-        }
+        return {"generator/adversarial": loss.item()}
 
     def _fake(self, y: Tensor, mask: Tensor, again: Tensor) -> Tensor:
         made = self.generator(y, mask)

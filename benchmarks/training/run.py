@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ambientkit.machine import choose
 
-from . import start, use
+from . import own, profiling, start, use
 from .contest import Contender, Length, contest, ratios
 from .peaks import SECONDS, peaks
 from .setting import Setting
@@ -26,6 +26,7 @@ ABOUT = """How fast ambientkit trains, from one command, from a checkout: python
 
 peaks        the machine's best matrix products, convolutions and copies
 completing   GLCIC: ambientkit's loop, a bare PyTorch loop, one in the manner of public repositories
+profile      milliseconds of a step of ambientkit's loop, by families of operations
 generating   AmbientGAN with a DCGAN at 64x64: ambientkit with deepinv's networks (4x4 kernels) and its own
              (5x5); deepinv as shipped, with one fake a step, and with a batch (needs --deepinv-python)
 start        imports and commands that only read
@@ -66,6 +67,11 @@ class Suite:
         ]
         loops.append(Contender("naive fp32", "naive:completing"))
         return self._contest(loops, self.setting, found)
+
+    def profile(self, found: Found) -> Found:
+        """Where the time of ambientkit's step goes, at the last of the precisions."""
+        setting = replace(self.setting, precision=self.precisions[-1])
+        return profiling.shares(own.completing, setting, self.length.steps)
 
     def generating(self, found: Found) -> Found | None:
         """The contest of loops that make pictures from a latent; None without an environment of deepinv's."""
@@ -113,6 +119,7 @@ class Suite:
 PARTS: dict[str, Callable[[Suite, Found], Found | None]] = {
     "peaks": Suite.peaks,
     "completing": Suite.completing,
+    "profile": Suite.profile,
     "generating": Suite.generating,
     "start": Suite.start,
     "quickstart": Suite.quickstart,

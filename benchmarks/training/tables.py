@@ -70,6 +70,7 @@ def _flat(found: Mapping[str, Any], before: str = "") -> dict[str, float]:
 TABLES: dict[str, Callable[[str, Any], Table]] = {
     "peaks": peaks_table,
     "completing": contest_table,
+    "profile": figures_table,
     "generating": contest_table,
     "start": seconds_table,
     "quickstart": seconds_table,
