@@ -24,7 +24,7 @@ from ambientkit.data import (
     split,
 )
 from ambientkit.draws import draw_latent, drawn
-from ambientkit.errors import FAILURES, AmbientkitError, DataError, PluginError
+from ambientkit.errors import FAILURES, AmbientkitError, DataError, InputError, PluginError
 from ambientkit.finite import FiniteWatch
 from ambientkit.interfaces import Context, Dataset, Measured, Measurement, Metric, Shape, Theta, View
 from ambientkit.machine import Machine, critic_of
@@ -32,6 +32,7 @@ from ambientkit.mishaps import out_of_memory
 from ambientkit.optim import build_optimizer
 from ambientkit.recipe import Choice, Plan
 from ambientkit.round_trip import Method
+from ambientkit.shared_norm import share_batch_norms
 from ambientkit.store import (
     FORMAT,
     StoreWriter,
@@ -262,7 +263,16 @@ def build_game(plan: Plan, context: Context, sensor: Measurement, machine: Machi
     for choice in plan.fidelities:
         weight = getattr(choice.spec, "weight", 1.0)
         game.fidelities.append((choice.registered.name, weight, build(choice, context)))
+    if train.sync_batch_norm:
+        _share_batch_norms(game)
     return game
+
+
+def _share_batch_norms(game: Game) -> None:
+    """Raises InputError where there are none: an option must not be without effect."""
+    players = [game.generator, *([game.discriminator] if game.discriminator else [])]
+    if not sum(share_batch_norms(player.network) for player in players):
+        raise InputError("train.sync_batch_norm: neither network has a batch norm; set it to false")
 
 
 def _shown(plan: Plan, context: Context) -> Context:

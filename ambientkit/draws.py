@@ -35,6 +35,7 @@ class Dice:
             further_chosen=chosen,
             latent=self._latent(counters),
             latent_other=self._latent((*counters, "other")),
+            latent_first=self._latent((*counters, "first")),
             region=self._region(counters),
         )
 

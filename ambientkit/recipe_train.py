@@ -190,6 +190,9 @@ class TrainSection(Section):
     share_forward: bool = False
     """One forward pass of the generator a step serves both updates, which then have theta' and latent in
     common. Saves about a quarter of the arithmetic; needs one update of each player, and shared batches."""
+    sync_batch_norm: bool = False
+    """Batch norms of both networks take their statistics over all processes of a run, and not each over its
+    share of the batch. With one process it changes nothing."""
     generator_optimizer: Optimizer = Adam()
     """The generator's optimiser."""
     discriminator_optimizer: Optimizer = Adam()

@@ -30,6 +30,7 @@ class Draws:
     further_chosen: Tensor | None = None  # bool (n,): which pictures get the further measurement
     latent: Tensor | None = None
     latent_other: Tensor | None = None  # a second one, for fidelities that compare two completions
+    latent_first: Tensor | None = None  # a third, for what is completed before more is hidden
     region: Tensor | None = None  # bool (n, 1, H, W): where to look closely at a real
     reference: Tensor | None = None  # clean pictures of another set, where those are the reals
 
@@ -49,7 +50,8 @@ def hide_more(method: Method, network: Network, real: Measured, draws: Draws) ->
     """(y~, observed~): hide more of the chosen pictures, so that something hidden is known.
 
     With `completed_first` y's own holes are filled before, by the generator as it is: what it then meets
-    has one hole of the sensor's law, as in use, and not two.
+    has one hole of the sensor's law, as in use, and not two. The latent is another than that of `made`,
+    which would tell by it which of two completions is the one that counts.
     """
     if method.further is None or draws.theta_further is None or draws.further_chosen is None:
         return real
@@ -67,7 +69,7 @@ def _completed_first(network: Network, real: Measured, draws: Draws) -> Measured
     """x^ of y itself, all of which counts as observed from here on."""
     if real.observed is None:
         return real
-    completed = torch.where(real.observed, real.y, network(real, draws.latent))
+    completed = torch.where(real.observed, real.y, network(real, draws.latent_first))
     return Measured(completed, torch.ones_like(real.observed), real.known)
 
 

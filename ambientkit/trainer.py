@@ -30,6 +30,7 @@ from ambientkit.resident import brought
 from ambientkit.round_trip import Draws, hide_more
 from ambientkit.run_folder import update_run
 from ambientkit.schedule import Pace
+from ambientkit.shared_norm import all_playing
 from ambientkit.streams import global_stream
 from ambientkit.updates import Game, discriminator_update, generator_update, shared_update
 
@@ -126,7 +127,8 @@ class Trainer:
     def advance(self) -> Terms:
         """One step and the average after it."""
         self.game.watch.step = self.step + 1
-        terms = self.train_step()
+        with all_playing():
+            terms = self.train_step()
         self.step += 1
         if self.average:
             decay = self.pace.ema_decay(self.step - 1)

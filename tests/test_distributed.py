@@ -104,6 +104,22 @@ def test_two_processes_play_the_game_of_one(folder):
         torch.testing.assert_close(value, weights(folder, "two")[name], rtol=1e-3, atol=1e-4)
 
 
+def test_batch_norms_of_two_processes_see_the_whole_batch(folder):
+    """With statistics of their own, two processes part from one at the first step."""
+    recipe = RECIPE.replace("{kind: resunet, width: 2, depth: 2}", "{kind: glcic, width: 2, norm: batch}")
+    recipe = recipe.replace("width: 2, spectral_norm: true", "width: 2, norm: batch").replace(", r1: 0.1", "")
+    place = folder / "norms"
+    place.mkdir()
+    (place / "tiny.yaml").write_text(recipe)
+    for out, changes in (("one", ()), ("two", ("train.sync_batch_norm=true",)), ("apart", ())):
+        done = run_it(place, out, verb=("run", "tiny.yaml", *changes))
+        assert done.returncode == 0, done.stderr
+    one, two, apart = (terms(place, out) for out in ("one", "two", "apart"))
+    for mine, theirs in zip(one, two, strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-3, abs=1e-4)
+    assert one[1] != pytest.approx(apart[1], rel=1e-2, abs=1e-3)
+
+
 def test_one_process_writes_for_all(folder):
     assert [path.name for path in (folder / "two/tiny").iterdir()] == ["0001-seed0"]
     record = run_folder.read_run(folder / "two/tiny/0001-seed0")

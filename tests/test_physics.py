@@ -74,8 +74,8 @@ def test_as_many_fakes_as_reals_with_different_latents_and_thetas(ready, tiny):
     trainer = ready(recipe).trainer
     real = trainer._batch(0)
     seen: list[Draws] = [trainer.dice(step, player, 0) for step in (0, 1) for player in ("g", "d")]
-    latents = torch.cat([draws.latent for draws in seen])
-    assert len({tuple(latent.flatten().tolist()) for latent in latents}) == len(latents) == 16
+    latents = torch.cat([each for d in seen for each in (d.latent, d.latent_other, d.latent_first)])
+    assert len({tuple(latent.flatten().tolist()) for latent in latents}) == len(latents) == 48
     corners = torch.cat([draws.theta_fresh["corner"] for draws in seen]).flatten(1)
     assert len(corners.unique(dim=0)) > 10
     trip = trainer.game.trip(real, seen[0])

@@ -117,6 +117,20 @@ def test_completed_first_leaves_one_hole_of_the_sensors_law(real):
     assert gradient == (~trip.observed_further.expand_as(trip.y)).sum(), "the first pass has no gradient"
 
 
+def test_what_is_completed_first_has_a_latent_of_its_own(real):
+    """Else the fills of its hole would tell a network which of two completions shares their latent."""
+    method, used = Method(Columns(), Columns(), True, SHAPE, completed_first=True), []
+
+    def network(measured, latent):
+        used.append(latent)
+        return torch.zeros(len(measured.y), *SHAPE)
+
+    latents = [torch.full((3, 1), float(number)) for number in range(3)]
+    draws = Draws(column(3, 3, 3), column(3, 0, 2), torch.ones(3, dtype=torch.bool), *latents)
+    round_trip(method, network, real, draws)
+    assert used == [draws.latent_first, draws.latent]
+
+
 def test_completed_first_asks_for_nothing_where_nothing_more_is_hidden(real):
     network, method = Tells(), Method(Columns(), None, True, SHAPE, completed_first=True)
     round_trip(method, network, real, Draws(column(3, 3, 3)))
