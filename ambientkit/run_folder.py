@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from ambientkit.durable import HeldElsewhereError, aside_of, flush, lock, remove, sweep, write_text
+from ambientkit.durable import HeldElsewhereError, aside_of, flush, is_held, lock, remove, sweep, write_text
 from ambientkit.errors import RunFolderError
 
 FORMAT = 1
@@ -167,13 +167,23 @@ def summarise(folder: Path) -> RunSummary:
     return RunSummary(
         folder=folder,
         name=run["name"],
-        status=run["status"],
+        status=_status(folder, run["status"]),
         step=run["step"],
         total_steps=run["total_steps"],
         started=run["started"],
         figures=run.get("figures", {}).get("final", {}),
         labels=tuple(run.get("labels", ())),
     )
+
+
+def _status(folder: Path, told: str) -> str:
+    """`killed` for a run that had no time to say how it ended: nobody has its folder's lock."""
+    if told != "running":
+        return told
+    try:
+        return told if is_held(folder / ".lock") else "killed"
+    except OSError:  # a folder that cannot be written says nothing of who runs in it
+        return told
 
 
 def of_job(parent: Path, job: str | None) -> Path | None:

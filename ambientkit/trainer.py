@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import copy
 import logging
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pluggy
 import torch
 from torch import Tensor, nn
 
-from ambientkit import checkpoints, evaluation
+from ambientkit import checkpoints, evaluation, signals
 from ambientkit.data import Batches, HoldOut
 from ambientkit.draws import Dice
 from ambientkit.errors import Interrupted, NonFiniteError, RunError, RunFolderError
 from ambientkit.interfaces import Evaluated, Measured, Metric, RunInfo, Terms
 from ambientkit.optim import AveragedNetwork, batch_norms, reestimate_batch_norm
-from ambientkit.processes import expected
 from ambientkit.recipe import Plan
 from ambientkit.resident import brought
 from ambientkit.round_trip import Draws, hide_more
@@ -106,7 +102,7 @@ class Trainer:
         outcome, signalled, group = "failed", 0, self.game.machine.group
         try:
             self.hooks.hook.on_run_start(run=self.info)
-            with _signals() as asked:
+            with signals.noted() as asked:
                 self._asked = asked
                 if self.step == 0:
                     self._evaluate(self.metrics)
@@ -408,34 +404,3 @@ class Trainer:
         if all(bool(torch.isfinite(value).all()) for value in weights):
             return f"a checkpoint is kept in {self.checkpoint()}"
         return "no checkpoint was kept, since the weights are not finite either; set train.checkpoints.every"
-
-
-_USR1 = getattr(signal, "SIGUSR1", None)  # what batch systems send before the time is up; not on Windows
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Collect SIGINT, SIGTERM and SIGUSR1 instead of dying; a second one ends the process at once."""
-    asked: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield asked  # signals reach the main thread only, and are its owner's business
-        return
-    handled = tuple(number for number in (signal.SIGINT, signal.SIGTERM, _USR1) if number is not None)
-    # torchrun tells its processes twice to end, and ends them for good after half a minute.
-    patient = (signal.SIGTERM,) if expected() > 1 else ()
-    before: dict[int, Callable[..., Any] | int | None] = {
-        number: signal.getsignal(number) for number in handled
-    }
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
-        for each in handled:
-            signal.signal(each, signal.SIG_IGN if each in patient else signal.SIG_DFL)
-
-    for number in handled:
-        signal.signal(number, note)
-    try:
-        yield asked
-    finally:
-        for number in handled:
-            signal.signal(number, before[number])

@@ -101,6 +101,15 @@ def test_runs_are_listed_with_their_figures_and_labels(tmp_path):
     assert run_folder.list_runs(tmp_path / "nothing") == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks there")
+def test_a_run_that_had_no_time_to_say_its_end_was_killed(tmp_path):
+    run_folder.write_json(tmp_path / "run.json", {**RUN, "status": "running"})
+    with run_folder.occupied(tmp_path):
+        assert run_folder.summarise(tmp_path).status == "running"
+    assert run_folder.summarise(tmp_path).status == "killed"
+    assert not (tmp_path / ".lock").exists()
+
+
 def test_listing_runs_imports_no_torch():
     code = "import sys, ambientkit.run_folder; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

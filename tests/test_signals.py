@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
+import sys
+import threading
+import time
+from contextlib import suppress
 
 import pytest
 from engine_fakes import same
 from kill_lab import Lab, Place
+
+from ambientkit import signals
 
 SEND = """
 import os, threading, time
@@ -91,6 +99,52 @@ def test_a_signal_does_not_wait_for_a_long_evaluation_which_is_taken_later(lab):
     assert place.go().code == 0
     assert same(place.weights(), other.weights()), "figures and the best score are in them too"
     assert lines(place) == lines(other), "the evaluation that was left is there"
+
+
+def test_a_closed_terminal_ends_the_run_with_a_checkpoint(lab):
+    """The system sends SIGHUP, and what is written to the terminal from then on is an error."""
+    place = lab.root / "closed"
+    process, terminal = pty.fork()
+    if process == 0:  # the child, whose terminal it is
+        os.environ["AMBIENTKIT_CACHE"] = str(place / "cache")
+        words = ["run", str(lab.root / "tiny.yaml"), "train.steps=100000", "--out", str(place)]
+        os.execv(sys.executable, [sys.executable, "-m", "ambientkit", *words])
+    threading.Thread(target=drained, args=(terminal,), daemon=True).start()
+    (log,) = wait_for(lambda: list(place.glob("tiny/*/metrics.jsonl")))
+    wait_for(lambda: log.read_text().count("\n") > 10)
+    os.kill(process, signal.SIGSTOP)  # so that the terminal is gone before the next step is told
+    os.close(terminal)
+    os.kill(process, signal.SIGCONT)
+    _, status = wait_for(lambda: (found := os.waitpid(process, os.WNOHANG))[0] and found)
+    assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
+    record = json.loads((log.parent / "run.json").read_text())
+    assert record["status"] == "interrupted" and record["step"] > 3
+    assert (log.parent / "checkpoints" / f"step-{record['step']:07d}").is_dir()
+
+
+def drained(terminal: int) -> None:
+    """A terminal that nobody reads is full after a while, and its program waits."""
+    with suppress(OSError):
+        while os.read(terminal, 4096):
+            pass
+
+
+def wait_for(condition, seconds: float = 90):
+    """What the condition returns, once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+def test_under_nohup_a_closed_terminal_is_ignored(monkeypatch):
+    monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_IGN)
+    changed = []
+    monkeypatch.setattr(signal, "signal", lambda number, handler: changed.append(number))
+    with signals.noted():
+        pass
+    assert signal.SIGHUP not in changed and signal.SIGTERM in changed
 
 
 def test_a_second_signal_ends_the_run_at_once_and_the_last_checkpoint_is_there(lab, whole):

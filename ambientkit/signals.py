@@ -1,0 +1,72 @@
+"""Signals that ask a run to end: they are noted, and the run ends when it can."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from ambientkit.processes import expected
+
+_USR1 = getattr(signal, "SIGUSR1", None)  # what batch systems send before the time is up; not on Windows
+_HUP = getattr(signal, "SIGHUP", None)  # the terminal was closed; the same
+
+
+@contextmanager
+def noted() -> Iterator[list[int]]:
+    """Collect the signals that ask for an end instead of dying; a second one ends the process at once.
+
+    Where SIGHUP is ignored, as under nohup, it stays so. Signals reach the main thread only: elsewhere
+    they are its owner's business.
+    """
+    asked: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = {number: signal.getsignal(number) for number in _handled()}
+    # torchrun tells its processes twice to end, and ends them for good after half a minute.
+    patient = (signal.SIGTERM,) if expected() > 1 else ()
+    terminals = [stream for stream in (1, 2) if _is_terminal(stream)]
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+        if number == _HUP:
+            _into_nothing(terminals)
+        for each in before:
+            signal.signal(each, signal.SIG_IGN if each in patient else signal.SIG_DFL)
+
+    _handle(dict.fromkeys(before, note))
+    try:
+        yield asked
+    finally:
+        _handle(before)
+
+
+def _handled() -> list[int]:
+    heard = _HUP is not None and signal.getsignal(_HUP) != signal.SIG_IGN
+    possible = (signal.SIGINT, signal.SIGTERM, _USR1, _HUP if heard else None)
+    return [number for number in possible if number is not None]
+
+
+def _handle(handlers: dict[int, Callable[..., Any] | int | None]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def _is_terminal(stream: int) -> bool:
+    try:
+        return os.isatty(stream)
+    except OSError:
+        return False
+
+
+def _into_nothing(streams: list[int]) -> None:
+    """To write to a terminal that is gone is an error, which would end the run before its checkpoint."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nothing, stream)
+    os.close(nothing)
