@@ -10,6 +10,7 @@ import click
 from ambientkit.cli_shell import (
     Shell,
     checkpoint_option,
+    compile_option,
     device_option,
     examples,
     json_option,
@@ -31,6 +32,7 @@ GIB = 2**30
 @click.option("--steps", type=click.IntRange(1), default=20, show_default=True, help="How many are timed.")
 @device_option
 @precision_option
+@compile_option
 @json_option
 @plugin_option
 @click.pass_obj
@@ -41,6 +43,7 @@ def bench(
     steps: int,
     device: str,
     precision: str,
+    compile: str,
     as_json: bool,
     engine: Engine,
 ) -> None:
@@ -50,7 +53,13 @@ def bench(
     """
     with shell.progress() as progress:
         found = engine.bench(
-            recipe, *overrides, steps=steps, device=device, precision=precision, progress=progress
+            recipe,
+            *overrides,
+            steps=steps,
+            device=device,
+            precision=precision,
+            compile=compile,
+            progress=progress,
         )
     if as_json:
         print_json(asdict(found))

@@ -16,6 +16,7 @@ from ambientkit.cli_shell import (
     Shell,
     blend_option,
     checkpoint_option,
+    compile_option,
     device_option,
     examples,
     json_option,
@@ -46,6 +47,7 @@ from ambientkit.run_folder import RunSummary, list_runs, read_run, summarise
 )
 @device_option
 @precision_option
+@compile_option
 @click.option(
     "--dry-run",
     is_flag=True,
@@ -61,6 +63,7 @@ def run(
     out: Path,
     device: str,
     precision: str,
+    compile: str,
     dry_run: bool,
     as_json: bool,
     engine: Engine,
@@ -74,12 +77,18 @@ def run(
         if not own_rank():
             shell.note(str(warning))
     if dry_run:
-        _preview(shell, plan, out, device, precision, as_json)
+        _preview(shell, plan, out, (device, precision, compile), as_json)
         return
     with shell.progress() as progress:
         callbacks = _console(engine, plan)
         done = engine.run(
-            plan, out=out, device=device, precision=precision, callbacks=callbacks, progress=progress
+            plan,
+            out=out,
+            device=device,
+            precision=precision,
+            compile=compile,
+            callbacks=callbacks,
+            progress=progress,
         )
     _report(shell, done, as_json)
 
@@ -90,12 +99,12 @@ def _console(engine: Engine, plan: Plan) -> list[object]:
     return [] if listed else [engine.build("callback", "console")]
 
 
-def _preview(shell: Shell, plan: Plan, out: Path, device: str, precision: str, as_json: bool) -> None:
+def _preview(shell: Shell, plan: Plan, out: Path, machine: tuple[str, str, str], as_json: bool) -> None:
     from ambientkit.machine import choose
     from ambientkit.preview import preview
 
     with shell.progress() as progress:
-        seen = preview(plan, choose(device, precision), out, progress)
+        seen = preview(plan, choose(*machine), out, progress)
     if as_json:
         print_json(asdict(seen))
     else:
@@ -106,12 +115,20 @@ def _preview(shell: Shell, plan: Plan, out: Path, device: str, precision: str, a
 @run_argument
 @device_option
 @precision_option
+@compile_option
 @checkpoint_option
 @json_option
 @listed_plugin_option
 @click.pass_obj
 def resume(
-    shell: Shell, folder: Path, device: str, precision: str, checkpoint: str, as_json: bool, engine: Engine
+    shell: Shell,
+    folder: Path,
+    device: str,
+    precision: str,
+    compile: str,
+    checkpoint: str,
+    as_json: bool,
+    engine: Engine,
 ) -> None:
     """Go on with a run that was interrupted.
 
@@ -123,6 +140,7 @@ def resume(
             checkpoint=checkpoint,
             device=device,
             precision=precision,
+            compile=compile,
             callbacks=_console(engine, engine.load_run(folder)),
             progress=progress,
         )

@@ -141,6 +141,17 @@ def precision_option(verb: Verb) -> Verb:
     )(verb)
 
 
+def compile_option(verb: Verb) -> Verb:
+    """`--compile`."""
+    return click.option(
+        "--compile",
+        type=click.Choice(["auto", "on", "off"]),
+        default="auto",
+        show_default=True,
+        help="Compile the networks for training; auto: off (a resumed run: as before).",
+    )(verb)
+
+
 def checkpoint_option(verb: Verb) -> Verb:
     """`--checkpoint`."""
     return click.option(

@@ -144,6 +144,7 @@ class Engine:
         out: Path | str = "runs",
         device: str = "auto",
         precision: str = "auto",
+        compile: str = "auto",
         callbacks: Sequence[object] = (),
         progress: Progress | None = None,
     ) -> RunResult:
@@ -155,9 +156,14 @@ class Engine:
         begun = self._begun(plan, Path(out))
         if begun is not None:  # torchrun started all processes anew after one of them failed
             return self.resume(
-                begun, device=device, precision=precision, callbacks=callbacks, progress=progress
+                begun,
+                device=device,
+                precision=precision,
+                compile=compile,
+                callbacks=callbacks,
+                progress=progress,
             )
-        machine = met(device, precision)
+        machine = met(device, precision, compile)
         with told():
             trainer = self._trainer(plan, machine, None, callbacks, progress, Path(out))
         with told(trainer.folder), occupied(trainer.folder, machine):
@@ -170,6 +176,7 @@ class Engine:
         checkpoint: str = "latest",
         device: str = "auto",
         precision: str = "auto",
+        compile: str = "auto",
         callbacks: Sequence[object] = (),
         progress: Progress | None = None,
     ) -> RunResult:
@@ -184,7 +191,7 @@ class Engine:
         run = Path(folder)
         plan, record = self._opened(run)
         require_same_plugins(record, self._provenance(plan))
-        machine = met(device, record["precision"] if precision == "auto" else precision)
+        machine = met(device, *_as_before(record, precision, compile))
         with told(run), occupied(run, machine):
             if machine.group.leads:  # the only one that holds the folder
                 checkpoints.tidy(run)
@@ -261,6 +268,7 @@ class Engine:
         steps: int = 20,
         device: str = "auto",
         precision: str = "auto",
+        compile: str = "auto",
         progress: Progress | None = None,
     ) -> Speed:
         """How fast a recipe trains on this machine; nothing is kept but the measured data.
@@ -274,7 +282,9 @@ class Engine:
         if steps < 1:
             raise InputError(f"cannot time {steps} steps; ask for 1 or more")
         cache = Path(self._cache_dir) if self._cache_dir else cache_folder()
-        return bench(self.load(recipe, *overrides), choose(device, precision), cache, steps, progress)
+        return bench(
+            self.load(recipe, *overrides), choose(device, precision, compile), cache, steps, progress
+        )
 
     def _held_out(self, folder: Path, overrides: Sequence[str], checkpoint: str, device: str) -> Held:
         from ambientkit import checkpoints
@@ -362,6 +372,7 @@ class Engine:
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "device": str(machine.device),
             "precision": "bf16" if machine.bf16 else "fp32",
+            "compiled": machine.compiled,
             "processes": machine.group.size,
             "job": processes.job(),
             "versions": {
@@ -403,3 +414,9 @@ class Engine:
             figures={"final": trainer.figures, **rows},
         )
         return RunResult(folder, trainer.step, seconds, trainer.figures, rows, trainer.info.labels)
+
+
+def _as_before(record: Mapping[str, Any], precision: str, compile: str) -> tuple[str, str]:
+    """What a resumed run was made with, unless something else is asked for."""
+    before = "on" if record.get("compiled") else "off"
+    return record["precision"] if precision == "auto" else precision, before if compile == "auto" else compile

@@ -29,6 +29,7 @@ class Machine:
     device: torch.device
     bf16: bool
     group: Group = ALONE
+    compiled: bool = False  # whether networks are, for training
 
     def place(self, network: Module) -> Module:
         """Move a network here, its convolutions' weights laid out channels-last."""
@@ -61,13 +62,14 @@ class Machine:
 
     def __str__(self) -> str:
         others = f", {self.group.size} processes" if self.group.size > 1 else ""
-        return f"{self.device}, {'bf16' if self.bf16 else 'fp32'}{others}"
+        compiled = ", compiled" if self.compiled else ""
+        return f"{self.device}, {'bf16' if self.bf16 else 'fp32'}{compiled}{others}"
 
 
-def choose(device: str = "auto", precision: str = "auto") -> Machine:
-    """The machine for `--device` and `--precision`.
+def choose(device: str = "auto", precision: str = "auto", compile: str = "auto") -> Machine:
+    """The machine for `--device`, `--precision` and `--compile`.
 
-    Raises InputError for a device or precision that ambientkit cannot use or that is not there.
+    Raises InputError for one that ambientkit cannot use or that is not there.
     """
     name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     if name == "cuda" and expected() > 1:
@@ -81,8 +83,10 @@ def choose(device: str = "auto", precision: str = "auto") -> Machine:
         )
     if precision not in ("auto", "fp32", "bf16"):
         raise InputError(f"precision {precision!r} is not supported; use auto, fp32 or bf16")
+    if compile not in ("auto", "on", "off"):
+        raise InputError(f"compile {compile!r} is not supported; use auto, on or off")
     bf16 = _native_bf16(kind) if precision == "auto" else precision == "bf16"
-    return Machine(_existing(name), bf16)
+    return Machine(_existing(name), bf16, compiled=compile == "on")
 
 
 def _existing(name: str) -> torch.device:

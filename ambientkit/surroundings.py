@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("ambientkit")
 
 
-def met(device: str, precision: str) -> Machine:
+def met(device: str, precision: str, compile: str) -> Machine:
     """The machine of this process, in touch with the other processes of the run."""
     from ambientkit.group import join
     from ambientkit.machine import choose
 
-    machine = choose(device, precision)
+    machine = choose(device, precision, compile)
     return replace(machine, group=join(machine.device))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from ambientkit import checkpoints, evaluation, signals
+from ambientkit.compiling import compile_networks, compiled_or_told
 from ambientkit.data import Batches, HoldOut
 from ambientkit.draws import Dice
 from ambientkit.errors import Interrupted, NonFiniteError, RunError, RunFolderError
@@ -86,6 +87,8 @@ class Trainer:
         decay = self.plan.recipe.train.ema_decay
         if decay is not None and self.game.machine.group.leads:
             self.average = AveragedNetwork(self.game.generator.network, decay)
+        if self.game.machine.compiled:
+            compile_networks(self.game, self.plan)
         self.dice = Dice(
             method=self.game.method,
             machine=self.game.machine,
@@ -123,7 +126,7 @@ class Trainer:
     def advance(self) -> Terms:
         """One step and the average after it."""
         self.game.watch.step = self.step + 1
-        with all_playing():
+        with all_playing(), compiled_or_told() if self.game.machine.compiled else nullcontext():
             terms = self.train_step()
         self.step += 1
         if self.average:
