@@ -16,7 +16,7 @@ from torch.nn import functional
 from ambientkit.baselines import telea_fill
 from ambientkit.blends import Blend, require_blend
 from ambientkit.errors import InputError
-from ambientkit.poisson import neighbour_sum, solve_poisson
+from ambientkit.poisson import solve_poisson
 
 REACH = 6  # pixels along the border over which a step is averaged, and over which `feather` fades
 
@@ -40,33 +40,37 @@ def _poisson(made: Tensor, y: Tensor, observed: Tensor) -> Tensor:
     one pixel further out, and what differs from the mean stays: a wrong colour goes, and texture goes on.
     """
     hidden = ~observed.expand_as(made)
-    inside, ring = _beside(made, hidden)
-    ring &= ~hidden
-    outside, sloped = _beside(y, ~hidden & ~ring)
-    slope = torch.where(sloped, y - outside, 0.0)
-    return made - _offset(inside - y - slope, ring, observed)
+    total, sides = torch.zeros_like(made), torch.zeros_like(made)
+    for down, right in ((1, 0), (-1, 0), (0, 1), (0, -1)):  # each side by itself: steps of two may cancel
+        ring = ~hidden & _beside(hidden, down, right)
+        slope = torch.where(_beside(~hidden, -down, -right), y - _beside(y, -down, -right), 0.0)
+        total += _nearby(_beside(made, down, right) - y - slope, ring)
+        sides += ring
+    return made - _continued(total / sides.clamp(min=1), observed)
 
 
-def _beside(values: Tensor, area: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean of each pixel's 4-neighbours in `area`, and which pixels have any."""
-    count = neighbour_sum(area.to(values.dtype))
-    return neighbour_sum(torch.where(area, values, 0.0)) / count.clamp(min=1), count > 0
+def _beside(values: Tensor, down: int, right: int) -> Tensor:
+    """What lies so many pixels further; outside the picture 0, or False."""
+    there = functional.pad(values.float(), (1, 1, 1, 1))
+    height, width = values.shape[-2:]
+    found = there[..., 1 + down : 1 + down + height, 1 + right : 1 + right + width]
+    return found.to(values.dtype)
 
 
-def _offset(step: Tensor, ring: Tensor, observed: Tensor) -> Tensor:
-    """The smoothest surface in the holes that begins at their `ring` with the mean of `step` nearby.
-
-    Means are of the part of the ring within REACH pixels in either direction.
-    """
-    weight = ring.to(step.dtype)
-    total, share = (_box(each) for each in (torch.where(ring, step, 0.0), weight))
-    smooth = torch.where(ring, total / share.clamp(min=torch.finfo(step.dtype).tiny), 0.0)
-    return solve_poisson(torch.zeros_like(step), smooth, observed)
+def _nearby(step: Tensor, ring: Tensor) -> Tensor:
+    """In the ring, the mean of `step` over what lies in it within REACH pixels in any direction; else 0."""
+    total, share = (_box(each) for each in (torch.where(ring, step, 0.0), ring.to(step.dtype)))
+    return torch.where(ring, total / share.clamp(min=torch.finfo(step.dtype).tiny), 0.0)
 
 
 def _box(values: Tensor) -> Tensor:
     """Means over squares, up to a factor that is the same for all; outside the picture is 0."""
     return functional.avg_pool2d(values, 2 * REACH + 1, stride=1, padding=REACH)
+
+
+def _continued(offset: Tensor, observed: Tensor) -> Tensor:
+    """The smoothest surface in the holes that goes on from `offset` where observed."""
+    return solve_poisson(torch.zeros_like(offset), offset, observed)
 
 
 def _feather(made: Tensor, y: Tensor, observed: Tensor) -> Tensor:
@@ -109,7 +113,7 @@ def _telea_poisson(made: Tensor, y: Tensor, observed: Tensor) -> Tensor:
             "and pictures of 1 or 3 channels"
         )
     rim = ((~observed) & (_depth(observed) < REACH / 2)).expand_as(made)
-    return made - _offset(made - telea_fill(y, observed), rim, observed | rim)
+    return made - _continued(_nearby(made - telea_fill(y, observed), rim), observed | rim)
 
 
 _BLENDS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {

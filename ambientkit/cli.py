@@ -24,7 +24,7 @@ class Verbs(click.Group):
     """The verbs, and the one place where an error becomes a message on stderr and an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb: exit 0 done, 1 the run failed, 2 the input is wrong, 130 / 143 interrupted."""
+        """Run the verb: exit 0 done, 1 the run failed, 2 the input is wrong, 128 + n by signal n."""
         try:
             return super().invoke(ctx)
         except AmbientkitError as error:
@@ -99,7 +99,7 @@ def _log_to_stderr(ctx: click.Context) -> None:
 def main(ctx: click.Context, verbose: bool, quiet: bool) -> None:
     """Train image generators where clean training data does not exist, and complete pictures with them.
 
-    Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 130 or 143 interrupted.
+    Exit codes: 0 done, 1 the run failed, 2 the input is wrong, 128 + n interrupted by signal n.
     """
     if verbose and quiet:
         raise click.UsageError("-v and -q contradict each other; give one of them")

@@ -31,6 +31,8 @@ def compile_networks(game: Game, plan: Plan) -> list[nn.Module]:
     networks = [game.generator.network]
     if game.discriminator and plan.objective and "gradient_penalty" not in (plan.objective.facts() or ()):
         networks.append(game.discriminator.network)
+    for message in HARMLESS:
+        warnings.filterwarnings("ignore", re.escape(message))
     for network in networks:
         network.compile(backend=BACKEND, dynamic=False)
     return networks
@@ -42,10 +44,7 @@ def compiled_or_told() -> Iterator[None]:
     from torch._dynamo.exc import TorchDynamoException  # only here: it takes a second
 
     try:
-        with warnings.catch_warnings():
-            for message in HARMLESS:
-                warnings.filterwarnings("ignore", re.escape(message))
-            yield
+        yield
     except TorchDynamoException as error:
         reason = str(error).strip().splitlines()[0]
         raise RunError(f"the networks cannot be compiled here ({reason}); use --compile off") from error

@@ -19,6 +19,7 @@ if sys.platform != "win32":  # without: two processes do the same work, and the 
 
 _ours: set[Path] = set()  # what this process has aside; one of the same number may have left other things
 POLL = 0.1  # seconds between two looks at a lock that another process holds
+TRIES = 5  # within one POLL, before a lock counts as held
 
 
 def aside_of(path: Path) -> Path:
@@ -124,7 +125,7 @@ def lock(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None
 
     The system frees the lock of a process that dies. Where a file system has no locks, nobody waits.
     """
-    descriptor = _try(path)
+    descriptor = _tried(path)
     if descriptor is None and waiting is None:
         raise HeldElsewhereError(str(path))
     if descriptor is None and waiting:
@@ -145,6 +146,36 @@ def is_held(path: Path) -> bool:
             return False
     except HeldElsewhereError:
         return True
+
+
+def _tried(path: Path) -> int | None:
+    """Of a few tries: who only looks whether it is held is in the way for a moment."""
+    for _ in range(TRIES):
+        if (descriptor := _try(path)) is not None:
+            return descriptor
+        time.sleep(POLL / TRIES)
+    return None
+
+
+def holder(path: Path) -> bool | None:
+    """Whether somebody holds the lock `path`, which stays as it is; None where there is no knowing."""
+    if sys.platform == "win32":
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False  # who holds it keeps the file
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _try(path: Path) -> int | None:

@@ -367,7 +367,7 @@ class Engine:
         return {
             "format": run_folder.FORMAT,
             "name": plan.recipe.name,
-            "status": "running",
+            "status": "begun",
             "step": 0,
             "started": datetime.now(UTC).isoformat(timespec="seconds"),
             "device": str(machine.device),

@@ -8,7 +8,7 @@
     │   └── RunFolderError      a run folder or checkpoint that does not fit
     ├── RunError                exit 1: the run began and failed
     │   └── NonFiniteError      a term or gradient is not finite
-    └── Interrupted             exit 130 / 143: a signal ended the run; a checkpoint was kept
+    └── Interrupted             exit 128 + n: signal n ended the run; a checkpoint was kept
 
 Catch `AmbientkitError` to catch them all. Messages say the place, what is wrong and what to do.
 """

@@ -47,7 +47,7 @@ class Group:
             return terms
         numbers = [torch.stack(list(terms.values())).float()]
         flat = torch.cat([*(each.reshape(-1).float() for each in gradients), *numbers])
-        with _peers():
+        with peers():
             distributed.all_reduce(flat)
         flat /= self.size
         parts = torch.split(flat, [*(each.numel() for each in gradients), len(terms)])
@@ -60,7 +60,7 @@ class Group:
         """Give every process the first one's weights and buffers."""
         if self.size == 1:
             return
-        with torch.no_grad(), _peers():
+        with torch.no_grad(), peers():
             for network in networks:
                 for tensor in (*network.parameters(), *network.buffers()):
                     plain = tensor.detach().contiguous()
@@ -72,7 +72,7 @@ class Group:
         if self.size == 1:
             return flag
         flags: list[int] = [0] * self.size
-        with _peers():
+        with peers():
             distributed.all_gather_object(flags, flag, group=_control())
         return max(flags)
 
@@ -81,7 +81,7 @@ class Group:
         if self.size == 1:
             return value
         box = [value]
-        with _peers():
+        with peers():
             distributed.broadcast_object_list(box, 0, group=_control())
         return box[0]
 
@@ -106,7 +106,7 @@ def join(device: torch.device) -> Group:
     if expected() == 1:
         return Group()
     if not distributed.is_initialized():
-        with _peers():
+        with peers():
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     return Group(distributed.get_rank(), distributed.get_world_size())
 
@@ -124,7 +124,7 @@ def _control() -> Any:
 
 
 @contextmanager
-def _peers() -> Iterator[None]:
+def peers() -> Iterator[None]:
     """A peer that is gone is told as that."""
     try:
         yield
@@ -144,7 +144,7 @@ def shared_count(count: Tensor, least: float = 1) -> Tensor:
     if not (distributed.is_available() and distributed.is_initialized()):
         return count.clamp(min=least)
     total = count.detach().float()
-    with _peers():
+    with peers():
         distributed.all_reduce(total)
     return total.clamp(min=least) / distributed.get_world_size()
 

@@ -21,20 +21,19 @@ def solve_poisson(guide: Tensor, around: Tensor, observed: Tensor) -> Tensor:
     """
     hidden = ~observed.expand_as(around)
     boundary = torch.where(hidden, 0.0, around)
-    degree = neighbour_sum(torch.ones_like(boundary))
+    degree = _neighbour_sum(torch.ones_like(boundary))
     inside = torch.where(hidden, guide, 0.0)
-    divergence = neighbour_sum(hidden.to(guide.dtype)) * inside - neighbour_sum(inside)
+    divergence = _neighbour_sum(hidden.to(guide.dtype)) * inside - _neighbour_sum(inside)
 
     def laplace(surface: Tensor) -> Tensor:
-        return torch.where(hidden, degree * surface - neighbour_sum(surface), 0.0)
+        return torch.where(hidden, degree * surface - _neighbour_sum(surface), 0.0)
 
-    right = torch.where(hidden, divergence + neighbour_sum(boundary), 0.0)
+    right = torch.where(hidden, divergence + _neighbour_sum(boundary), 0.0)
     solved = _conjugate_gradients(laplace, right, STEPS_A_PIXEL * max(around.shape[2:]))
     return torch.where(hidden, solved, around)
 
 
-def neighbour_sum(surface: Tensor) -> Tensor:
-    """Sums over the 4-neighbours inside the picture, (..., H, W) like `surface`."""
+def _neighbour_sum(surface: Tensor) -> Tensor:
     total = torch.zeros_like(surface)
     total[..., 1:, :] += surface[..., :-1, :]
     total[..., :-1, :] += surface[..., 1:, :]

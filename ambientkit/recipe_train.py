@@ -192,7 +192,7 @@ class TrainSection(Section):
     common. Saves about a quarter of the arithmetic; needs one update of each player, and shared batches."""
     sync_batch_norm: bool = False
     """Batch norms of both networks take their statistics over all processes of a run, and not each over its
-    share of the batch. With one process it changes nothing."""
+    share of the batch, or of each part with `accumulate`. With one process it changes nothing."""
     generator_optimizer: Optimizer = Adam()
     """The generator's optimiser."""
     discriminator_optimizer: Optimizer = Adam()

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from ambientkit.durable import HeldElsewhereError, aside_of, flush, is_held, lock, remove, sweep, write_text
+from ambientkit.durable import HeldElsewhereError, aside_of, flush, holder, lock, remove, sweep, write_text
 from ambientkit.errors import RunFolderError
 
 FORMAT = 1
@@ -178,12 +178,10 @@ def summarise(folder: Path) -> RunSummary:
 
 def _status(folder: Path, told: str) -> str:
     """`killed` for a run that had no time to say how it ended: nobody has its folder's lock."""
-    if told != "running":
+    if told != "running" or holder(folder / ".lock") is not False:
         return told
-    try:
-        return told if is_held(folder / ".lock") else "killed"
-    except OSError:  # a folder that cannot be written says nothing of who runs in it
-        return told
+    now: str = read_run(folder)["status"]  # it may have ended meanwhile
+    return "killed" if now == "running" else now
 
 
 def of_job(parent: Path, job: str | None) -> Path | None:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ambientkit.group import peers
+
 _playing: ContextVar[bool] = ContextVar("playing", default=False)
 
 
@@ -85,7 +87,8 @@ class _SumOfAll(torch.autograd.Function):
     @staticmethod
     def forward(_: Any, value: Tensor) -> Tensor:
         total = value.clone(memory_format=torch.contiguous_format)
-        distributed.all_reduce(total)
+        with peers():
+            distributed.all_reduce(total)
         return total
 
     @staticmethod

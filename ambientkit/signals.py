@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,8 +21,9 @@ _HUP = getattr(signal, "SIGHUP", None)  # the terminal was closed; the same
 def noted() -> Iterator[list[int]]:
     """Collect the signals that ask for an end instead of dying; a second one ends the process at once.
 
-    Where SIGHUP is ignored, as under nohup, it stays so. Signals reach the main thread only: elsewhere
-    they are its owner's business.
+    SIGHUP comes twice when a terminal with a shell in it is closed, so the second one is ignored, for good;
+    where the first is, as under nohup, it stays so. Signals reach the main thread only: elsewhere they are
+    its owner's business.
     """
     asked: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -29,13 +31,13 @@ def noted() -> Iterator[list[int]]:
         return
     before = {number: signal.getsignal(number) for number in _handled()}
     # torchrun tells its processes twice to end, and ends them for good after half a minute.
-    patient = (signal.SIGTERM,) if expected() > 1 else ()
-    terminals = [stream for stream in (1, 2) if _is_terminal(stream)]
+    patient = {_HUP, signal.SIGTERM} if expected() > 1 else {_HUP}
+    mortal = [stream for stream in (1, 2) if _ends_with_the_terminal(stream)]
 
     def note(number: int, _frame: FrameType | None) -> None:
         asked.append(number)
         if number == _HUP:
-            _into_nothing(terminals)
+            _into_nothing(mortal)
         for each in before:
             signal.signal(each, signal.SIG_IGN if each in patient else signal.SIG_DFL)
 
@@ -43,7 +45,9 @@ def noted() -> Iterator[list[int]]:
     try:
         yield asked
     finally:
-        _handle(before)
+        _handle(
+            {number: handler for number, handler in before.items() if number != _HUP or _HUP not in asked}
+        )
 
 
 def _handled() -> list[int]:
@@ -57,15 +61,16 @@ def _handle(handlers: dict[int, Callable[..., Any] | int | None]) -> None:
         signal.signal(number, handler)
 
 
-def _is_terminal(stream: int) -> bool:
+def _ends_with_the_terminal(stream: int) -> bool:
+    """Whether it is one, or a pipe, whose reader (tee) is likely to end as well."""
     try:
-        return os.isatty(stream)
+        return os.isatty(stream) or stat.S_ISFIFO(os.fstat(stream).st_mode)
     except OSError:
         return False
 
 
 def _into_nothing(streams: list[int]) -> None:
-    """To write to a terminal that is gone is an error, which would end the run before its checkpoint."""
+    """To write to what is gone is an error, which would end the run before its checkpoint."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     for stream in streams:
         os.dup2(nothing, stream)

@@ -113,8 +113,8 @@ class Trainer:
                     self._close_step({name: self.metrics[name] for name in self._owed})
                 while not (signalled := group.any(max(asked, default=0))) and not self._over():
                     self._step()
-            outcome = "interrupted" if signalled else "finished"
-            self._stop(signalled)
+                outcome = "interrupted" if signalled else "finished"
+                self._stop(signalled)
         except NonFiniteError as error:
             raise self._diverged(error) from error
         finally:

@@ -109,14 +109,15 @@ def _frozen(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _one_set_of_weights(network: nn.Module) -> Iterator[None]:
+def _one_set_of_weights(game: Game) -> Iterator[None]:
     """Weights that are computed (spectral norm: Miyato et al. 2018, alg. 1) are so once, for all views.
 
-    That is done here and with a gradient, even where an objective first asks without one.
+    That is done here and with a gradient, even where they are first asked for without one.
     """
+    players = [game.generator, *([game.discriminator] if game.discriminator else [])]
     with parametrize.cached():
         with torch.enable_grad():
-            for module in network.modules():
+            for module in (each for player in players for each in player.network.modules()):
                 for name in getattr(module, "parametrizations", ()):
                     getattr(module, name)
         yield
@@ -130,11 +131,10 @@ def _discriminator_terms(
         trip = trip or game.trip(real, draws)
     sides = views(real, trip, draws)
     critic = critic_of(game.machine, game.discriminator.network)
-    with _one_set_of_weights(game.discriminator.network):
-        terms = game.objective.discriminator_terms(critic, *sides)
-        if penalty:
-            penalties = game.objective.penalty_terms(critic, *sides)
-            terms = {**terms, **{name: penalty * value for name, value in penalties.items()}}
+    terms = game.objective.discriminator_terms(critic, *sides)
+    if penalty:
+        penalties = game.objective.penalty_terms(critic, *sides)
+        terms = {**terms, **{name: penalty * value for name, value in penalties.items()}}
     return {f"discriminator/{name}": value for name, value in terms.items()}
 
 
@@ -160,8 +160,7 @@ def _adversarial_terms(game: Game, real: View, fake: View) -> Terms:
     if game.discriminator is None or game.objective is None:
         return {}
     critic = critic_of(game.machine, game.discriminator.network)
-    with _one_set_of_weights(game.discriminator.network):
-        terms = game.objective.generator_terms(critic, real, fake)
+    terms = game.objective.generator_terms(critic, real, fake)
     return {f"generator/{name}": value for name, value in terms.items()}
 
 
@@ -183,7 +182,8 @@ def _descend(
     totals: Terms = {}
     for index in range(game.accumulate):
         part, part_draws = part_of(real, index, game.accumulate), part_of(draws, index, game.accumulate)
-        terms = make_terms(game, part, part_draws)
+        with _one_set_of_weights(game):
+            terms = make_terms(game, part, part_draws)
         (torch.stack(list(terms.values())).sum() / game.accumulate).backward()  # type: ignore[no-untyped-call]
         for name, value in terms.items():
             totals[name] = totals.get(name, torch.zeros_like(value)) + value.detach() / game.accumulate

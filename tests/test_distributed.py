@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from ambientkit import processes, run_folder, shared_count
 from ambientkit.errors import InputError, RunError, RunFolderError
-from ambientkit.group import Group, _peers, part_of
+from ambientkit.group import Group, part_of, peers
 from ambientkit.interfaces import Measured
 
 RECIPE = """
@@ -214,7 +214,7 @@ def test_alone_nothing_is_exchanged():
 
 
 def test_a_peer_that_is_gone_is_told_as_that():
-    with pytest.raises(RunError, match=r"another process of this run has ended.*reset by peer"), _peers():
+    with pytest.raises(RunError, match=r"another process of this run has ended.*reset by peer"), peers():
         raise RuntimeError("[gloo] connection reset by peer\nand a long trace")
 
 

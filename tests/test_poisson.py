@@ -117,6 +117,18 @@ def test_texture_at_the_border_stays(blend):
     assert (smooth[..., 10, 8:36] - smooth[..., 9, 8:36]).abs().mean() < 0.75 * apart
 
 
+@pytest.mark.parametrize("width", [1, 2, 4, 9])
+def test_both_sides_of_a_stroke_are_fitted(width):
+    """Wrong by -0.3 on one side and +0.3 on the other: their mean is 0, and each is a step."""
+    observed = torch.ones(1, 1, 32, 32, dtype=torch.bool)
+    observed[..., 12 : 12 + width] = False
+    y = torch.where(torch.arange(32) < 12 + width / 2, -0.5, 0.5).expand(1, 3, 32, 32)
+    fitted = blended("poisson", torch.zeros_like(y), y, observed)
+    steps = (fitted[..., 1:] - fitted[..., :-1])[..., 11 : 12 + width]
+    assert steps.max() < 0.5 * 1.01 if width == 1 else steps.max() < 1 / (width - 1) + 0.01
+    assert (steps > -1e-4).all() and fitted.min() >= -0.5 and fitted.max() <= 0.5
+
+
 def test_what_cannot_be_blended_is_refused(monkeypatch):
     whole, observed = pictures()
     with pytest.raises(InputError, match="blend 'glue' is not known; use one of none, feather"):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
+import threading
 
 import pytest
 import yaml
 
-from ambientkit import run_folder
+from ambientkit import durable, run_folder
 from ambientkit.errors import RunFolderError
 from ambientkit.recipe_yaml import parse
 
@@ -108,6 +111,39 @@ def test_a_run_that_had_no_time_to_say_its_end_was_killed(tmp_path):
         assert run_folder.summarise(tmp_path).status == "running"
     assert run_folder.summarise(tmp_path).status == "killed"
     assert not (tmp_path / ".lock").exists()
+    (tmp_path / ".lock").touch()  # which a dead holder leaves
+    assert run_folder.summarise(tmp_path).status == "killed"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks there")
+def test_where_locks_say_nothing_a_run_is_what_it_says(tmp_path, monkeypatch):
+    run_folder.write_json(tmp_path / "run.json", {**RUN, "status": "running"})
+    (tmp_path / ".lock").touch()
+    monkeypatch.setattr(durable.fcntl, "flock", lambda *_: (_ for _ in ()).throw(OSError("no locks")))
+    assert run_folder.summarise(tmp_path).status == "running"
+
+
+def test_a_run_that_ends_while_it_is_looked_at_was_not_killed(tmp_path, monkeypatch):
+    run_folder.write_json(tmp_path / "run.json", {**RUN, "status": "running"})
+
+    def ends(path):
+        run_folder.write_json(tmp_path / "run.json", RUN)
+        return False
+
+    monkeypatch.setattr(run_folder, "holder", ends)
+    assert run_folder.summarise(tmp_path).status == "finished"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks there")
+def test_who_looks_is_in_nobodys_way(tmp_path):
+    with durable.lock(tmp_path / "lock"):
+        pass
+    (tmp_path / "lock").touch()
+    looking = os.open(tmp_path / "lock", os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(0.02, os.close, (looking,)).start()
+    with durable.lock(tmp_path / "lock"):
+        assert durable.holder(tmp_path / "lock")
 
 
 def test_listing_runs_imports_no_torch():

@@ -145,6 +145,17 @@ def test_spectral_norm_is_taken_once_an_update_and_alike_for_reals_and_fakes(rea
     assert not torch.equal(norm._u, before)
 
 
+def test_features_are_those_of_the_same_weights(ready):
+    recipe = game_of()
+    recipe["discriminator"] = {"kind": "dcgan", "width": 2, "spectral_norm": True}
+    recipe["fidelity"] = [{"kind": "feature_matching"}]
+    trainer, used = ready(recipe).trainer, []
+    layers = trainer.game.discriminator.network.layers
+    layers[0].register_forward_pre_hook(lambda layer, _: used.append(layer.weight))
+    trainer.train_step()
+    assert len(used) == 5 and len({id(weight) for weight in used}) == 2
+
+
 def test_an_objective_that_first_asks_without_a_gradient_trains_all_the_same(ready, monkeypatch):
     trainer, network, _ = spectral(ready)
     objective = trainer.game.objective

@@ -24,8 +24,8 @@ WIDEST = 8  # times the first layer's width
 class DcganDiscriminator(JudgingNetwork):
     """Scores (n,) of measurements of `shape` (C, H, W), sides 16 or more.
 
-    With `spectral_norm` the power iteration advances in training mode only, one step an update. Its
-    features are what each convolution makes.
+    With `spectral_norm` the power iteration advances in training mode only, one step an update
+    (of each part of it, with `train.accumulate`). Its features are what each convolution makes.
     """
 
     def __init__(
