@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from ambientkit_plugins.folders.pictures import Framing
+from ambientkit_plugins.hugging_face import tables
+from ambientkit_plugins.hugging_face.dataset import HubPictures
 from PIL import Image
 
 from ambientkit import Context, Engine
@@ -87,6 +93,42 @@ def test_pictures_are_those_of_the_folder(packed, folder, tmp_path):
 def test_a_slice_is_a_split(packed, folder, tmp_path):
     found = built(packed(folder, tmp_path / "packed"), split="train[1:3]")
     assert torch.equal(found.images(range(2)), of_folder(folder).images([1, 2])) and len(found) == 2
+    whole = built(tmp_path / "packed")
+    assert found.keys == whole.keys[1:3], "a picture has one name, whatever is asked for beside it"
+    assert built(tmp_path / "packed", split="train[:1]+train[80%:]").keys == [whole.keys[0], whole.keys[4]]
+
+
+def test_a_table_that_knows_its_split_is_no_other(folder, tmp_path):
+    test = table(folder)
+    test._split = datasets.NamedSplit("test")
+    test.save_to_disk(tmp_path / "packed")
+    assert built(tmp_path / "packed", split="test").keys[0] == "test/000000000"
+    with pytest.raises(DataError, match=r"split 'train' is not there .*; there are test"):
+        built(tmp_path / "packed")
+
+
+def test_every_picture_tells_data_apart(folder, tmp_path):
+    """Of many rows a few are read in whole; of the others, their sizes are."""
+    many = datasets.concatenate_datasets([table(folder)] * 40)
+    many.save_to_disk(tmp_path / "one")
+    rows = many.cast_column("image", datasets.Image(decode=False)).to_list()
+    rows[101]["image"]["bytes"] += b"more"
+    datasets.Dataset.from_list(rows, features=many.features).save_to_disk(tmp_path / "other")
+    assert built(tmp_path / "one").fingerprint != built(tmp_path / "other").fingerprint
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_files_that_a_table_names_are_plain_files(folder, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    paths = [str(folder / "0.png"), str(tmp_path / "gone.png"), str(tmp_path / "pipe.png")]
+    rows = {"image": [{"bytes": None, "path": path} for path in paths]}
+    features = datasets.Features({"image": datasets.Image(decode=False)})
+    table, places = datasets.Dataset.from_dict(rows, features=features), [("train", row) for row in range(3)]
+    of_table = partial(HubPictures, {"train": table}, places, "image", Framing(size=(8, 8)))
+    for row, said in ((1, "gone.png: there is no such file"), (2, "pipe.png")):
+        with pytest.raises(DataError, match=said):
+            of_table().images([row])
+    assert of_table(skip=True).keys == ["train/000000000"]
 
 
 def test_copies_are_the_same_data_and_others_are_not(folder, tmp_path):
@@ -100,10 +142,10 @@ def test_copies_are_the_same_data_and_others_are_not(folder, tmp_path):
 
 def test_a_broken_row_is_named_or_left_out(folder, tmp_path):
     table(folder, b"no picture").save_to_disk(tmp_path / "packed")
-    with pytest.raises(DataError, match=r"rows/000000005: cannot be read as a picture"):
+    with pytest.raises(DataError, match=r"train/000000005: cannot be read as a picture"):
         built(tmp_path / "packed").images([5])
     kept = built(tmp_path / "packed", on_bad_image="skip")
-    assert kept.skipped == ["rows/000000005"] and len(kept) == NUMBER
+    assert kept.skipped == ["train/000000005"] and len(kept) == NUMBER
 
 
 def test_none_is_left(folder, tmp_path):
@@ -117,18 +159,19 @@ def test_a_row_without_a_picture_is_named(folder, tmp_path):
     features = datasets.Features({"image": datasets.Image()})
     datasets.Dataset.from_dict(rows, features=features).save_to_disk(tmp_path / "packed")
     kept = built(tmp_path / "packed", on_bad_image="skip")
-    assert kept.skipped == ["rows/000000000"]
+    assert kept.skipped == ["train/000000000"]
 
 
 @pytest.mark.parametrize(
     ("packed", "options", "said"),
     [
-        (as_splits, {"split": "validation"}, "no split 'validation', only train, test"),
-        (as_splits, {"split": "train["}, "cannot be opened as a data set"),
-        (as_splits, {"split": "train[5:5]"}, "cannot be opened as a data set"),
+        (as_splits, {"split": "validation"}, "split 'validation' is not there .*; there are train, test"),
+        (as_saved, {"split": "test"}, "split 'test' is not there .*; there are train"),
+        (as_splits, {"split": "train["}, "split 'train.' is not there"),
+        (as_splits, {"split": "train[5:5]"}, "has no rows"),
         (as_saved, {"column": "label"}, "column 'label' holds no pictures; columns with pictures: image"),
         (as_parquet, {"config": "other"}, "cannot be opened as a data set"),
-        (as_parquet, {"split": "validation"}, "cannot be opened as a data set"),
+        (as_parquet, {"split": "validation"}, "there are train"),
     ],
 )
 def test_what_is_not_there_is_refused(packed, options, said, folder, tmp_path):
@@ -157,11 +200,15 @@ def test_code_beside_the_data_is_not_run(folder, tmp_path):
     assert not marker.exists()
 
 
-def test_the_library_is_named_where_it_is_missing(folder, tmp_path, monkeypatch):
-    from ambientkit_plugins.hugging_face import tables
+@pytest.mark.parametrize("found", [None, "2.14.7"])
+def test_the_library_is_named_where_it_is_missing_or_runs_code(folder, monkeypatch, found):
+    def version(name):
+        if found is None:
+            raise PackageNotFoundError(name)
+        return found
 
-    monkeypatch.setattr(tables, "find_spec", lambda name: None)
-    with pytest.raises(DataError, match=r"pip install 'ambientkit\[hub\]'"):
+    monkeypatch.setattr(tables, "version", version)
+    with pytest.raises(DataError, match=r"needs datasets 4 or later: pip install 'ambientkit\[hub\]'"):
         built(folder)
 
 

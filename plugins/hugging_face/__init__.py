@@ -29,7 +29,7 @@ class HuggingFaceOptions(Options):
     config: str | None = None
     """Which configuration, where the data set has several."""
     split: str = "train"
-    """Which of its parts, a slice such as `train[:1000]` included."""
+    """Which of its splits, or a slice such as `train[:1000]` or `train[10%:]`, or several joined by `+`."""
     column: str = "image"
     """The column with the pictures."""
     revision: str | None = None
@@ -58,11 +58,12 @@ class HuggingFaceOptions(Options):
 def _build(options: HuggingFaceOptions, context: Context) -> HubPictures:
     from ..folders.pictures import Framing
     from .dataset import HubPictures
-    from .tables import pictures_of
+    from .tables import places_of, tables_of
 
     framing = Framing(options.crop, options.crop_fraction, context.image_size, options.channels)
-    table = pictures_of(options.path, options.config, options.split, options.column, options.revision)
-    return HubPictures(table, options.column, framing, skip=options.on_bad_image == "skip")
+    tables = tables_of(options.path, options.config, options.column, options.revision)
+    places = places_of(tables, options.split, options.path)
+    return HubPictures(tables, places, options.column, framing, skip=options.on_bad_image == "skip")
 
 
 @hookimpl

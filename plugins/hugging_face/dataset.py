@@ -1,10 +1,12 @@
-"""The pictures in the rows of a table."""
+"""The pictures in the rows of tables."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,65 +19,109 @@ from ambientkit.pictures import UnreadableError
 
 from ..folders.dataset import in_threads
 from ..folders.pictures import Framing, load_pixels
-from .tables import Table
+from .tables import Place, Table
 
-SEEN = 64  # rows, evenly spread, that tell one data set from another
+SEEN = 64  # pictures, evenly spread, whose bytes tell one data set from another; of all others the size does
 
 
 class HubPictures(Dataset):
-    """The pictures in `column`, framed, as uint8 (n, C, H, W); `skipped` could not be read."""
+    """The pictures at `places`, framed, as uint8 (n, C, H, W); `skipped` could not be read.
 
-    def __init__(self, table: Table, column: str, framing: Framing, skip: bool = False) -> None:
+    Keys are split and row, whatever part of a split is asked for.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[str, Table],
+        places: Sequence[Place],
+        column: str,
+        framing: Framing,
+        skip: bool = False,
+    ) -> None:
         assert framing.size is not None
-        self.table, self.column, self.framing = table, column, framing
-        if not len(table):
+        self.tables, self.column, self.framing = tables, column, framing
+        if not places:
             raise DataError("the split of the data set has no rows; choose another `split`")
-        places = list(range(len(table)))
-        self.rows = list(self._sound(places)) if skip else places
-        if not self.rows:
-            raise DataError(f"none of the {len(places)} pictures of the data set can be read")
-        self.skipped = [_key(table, row) for row in sorted(set(places) - set(self.rows))]
-        self.keys = [_key(table, row) for row in self.rows]
+        self.places = list(self._sound(places)) if skip else list(places)
+        if not self.places:
+            raise DataError(
+                f"none of the {len(places)} pictures of the data set can be read, {_key(places[0])} for one"
+            )
+        kept = set(self.places)
+        self.skipped = [_key(place) for place in places if place not in kept]
+        self.keys = [_key(place) for place in self.places]
         self.image_shape = (framing.channels, *framing.size)
         self.fingerprint = self._fingerprint()
 
     def images(self, indices: Sequence[int]) -> Tensor:
         """Pictures (n, C, H, W), uint8. Raises DataError that names a row that cannot be decoded."""
-        pixels = list(in_threads(self._pixels, [self.rows[index] for index in indices]))
+        pixels = list(in_threads(self._pixels, [self.places[index] for index in indices]))
         return torch.from_numpy(np.stack(pixels) if pixels else np.empty((0, *self.image_shape), np.uint8))
 
-    def _pixels(self, row: int) -> NDArray[np.uint8]:
-        key = _key(self.table, row)
-        return load_pixels(Path(key), self.framing, _content(self.table[row][self.column], key))
+    def _pixels(self, place: Place) -> NDArray[np.uint8]:
+        """Of bytes in the table, or of the file that it names, which may be nothing but a plain file."""
+        picture, key = self._picture(place), _key(place)
+        if picture is None:
+            raise UnreadableError(f"{key}: the row has no picture")
+        if picture["bytes"] is None:
+            return load_pixels(Path(str(picture["path"])), self.framing)
+        return load_pixels(Path(key), self.framing, picture["bytes"])
 
-    def _sound(self, rows: Sequence[int]) -> Iterator[int]:
-        sound = in_threads(self._is_sound, rows)
-        return (row for row, fine in zip(rows, sound, strict=True) if fine)
+    def _picture(self, place: Place) -> dict[str, Any] | None:
+        split, row = place
+        found: dict[str, Any] | None = self.tables[split][row][self.column]
+        return found
 
-    def _is_sound(self, row: int) -> bool:
+    def _sound(self, places: Sequence[Place]) -> Iterator[Place]:
+        sound = in_threads(self._is_sound, places)
+        return (place for place, fine in zip(places, sound, strict=True) if fine)
+
+    def _is_sound(self, place: Place) -> bool:
         try:
-            self._pixels(row)
+            self._pixels(place)
         except UnreadableError:
             return False
         return True
 
     def _fingerprint(self) -> str:
-        """Of some rows' bytes and how many there are, so that a copy elsewhere counts as the same data."""
-        digest = hashlib.sha256(f"{self.framing!r} {self.table.split} {len(self.table)}".encode())
-        step = max(1, len(self.rows) // SEEN)
-        for row in self.rows[::step]:
-            digest.update(hashlib.sha256(_content(self.table[row][self.column], "")).digest())
+        """Of every picture's size and some pictures' bytes; a copy elsewhere counts as the same data."""
+        digest = hashlib.sha256(repr(self.framing).encode())
+        for name in sorted({split for split, _ in self.places}):
+            digest.update(f"{name} {sizes(self.tables[name], self.column).tobytes().hex()}".encode())
+        digest.update("\n".join(self.keys).encode())
+        for place in self.places[:: max(1, len(self.places) // SEEN)]:
+            digest.update(hashlib.sha256(self._seen(place)).digest())
         return digest.hexdigest()
 
+    def _seen(self, place: Place) -> bytes:
+        """The bytes of a picture; none of one that cannot be had, which is told when it is needed."""
+        picture = self._picture(place)
+        if picture is None or picture["bytes"] is not None:
+            return picture["bytes"] if picture else b""
+        file = Path(picture["path"])
+        return file.read_bytes() if file.is_file() else b""
 
-def _key(table: Table, row: int) -> str:
-    return f"{table.split or 'rows'}/{row:09d}"
+
+def sizes(table: Table, column: str) -> NDArray[np.int64]:
+    """Bytes of every picture file in a table or beside it; -1 where there is none."""
+    pictures = table.data.column(column)
+    found: list[int] = []
+    for chunk in pictures.chunks:
+        for content, path in zip(_lengths(chunk), chunk.field("path").to_pylist(), strict=True):
+            found.append(content if content is not None else _size_of(path))
+    return np.array(found, dtype=np.int64)
 
 
-def _content(picture: dict[str, object] | None, key: str) -> bytes:
-    """The bytes of a picture file: in the table itself, or where it says that they are."""
-    if picture is None:
-        raise UnreadableError(f"{key}: the row has no picture")
-    if isinstance(content := picture["bytes"], bytes):
-        return content
-    return Path(str(picture["path"])).read_bytes()
+def _lengths(chunk: Any) -> list[int | None]:
+    arrow = importlib.import_module("pyarrow.compute")
+    lengths: list[int | None] = arrow.binary_length(chunk.field("bytes")).to_pylist()
+    return lengths
+
+
+def _size_of(path: str | None) -> int:
+    file = Path(path) if path else None
+    return file.stat().st_size if file and file.is_file() else -1
+
+
+def _key(place: Place) -> str:
+    return f"{place[0]}/{place[1]:09d}"
