@@ -20,7 +20,7 @@ from ambientkit.preparation import prepare
 
 sys.path.insert(0, str(ROOT))  # the suite is a package of the checkout
 
-from benchmarks.training import bare, naive, own, peaks, run, start, turns
+from benchmarks.training import bare, naive, own, peaks, profiling, run, start, turns
 from benchmarks.training.contest import Row, ratios
 from benchmarks.training.setting import Setting
 
@@ -128,6 +128,22 @@ def test_ratios_are_of_medians():
     figures = ours.figures(peak=8e9)
     assert figures["share_of_peak"] == 0.25 and figures["pictures_per_second"] == 8
     assert ours.spread == 2.0 and ours.figures(None)["share_of_peak"] is None
+
+
+@pytest.mark.parametrize(
+    ("operation", "family"),
+    [
+        ("aten::convolution_backward", "convolutions, backward"),
+        ("autograd::engine::evaluate_function: ConvolutionBackward0", "convolutions, backward"),
+        ("aten::mkldnn_convolution", "convolutions, forward"),
+        ("Optimizer.step#Adam.step", "Adam"),
+        ("autograd::engine::evaluate_function: torch::autograd::AccumulateGrad", "all else"),
+        ("aten::copy_", "casts and copies"),
+        ("aten::replication_pad2d", "all else"),
+    ],
+)
+def test_an_operation_is_of_one_family(operation, family):
+    assert profiling.family_of(operation) == family
 
 
 def test_the_suite_from_its_command(tmp_path, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -14,21 +15,23 @@ from .turns import Over
 
 WARM_UP = 3  # steps before the first that counts
 FAMILIES = {
-    "convolutions, backward": ("convolution_backward", "ConvolutionBackward"),
-    "convolutions, forward": ("convolution", "conv2d", "conv_transpose2d"),
-    "batch norm": ("batch_norm", "BatchNorm"),
-    "other norms": ("group_norm", "layer_norm", "instance_norm"),
-    "activations": ("relu", "threshold", "tanh", "sigmoid", "softplus", "elu", "Relu"),
-    "casts and copies": ("copy", "_to", "contiguous", "clone", "cat", "flatten", "reshape"),
-    "matrix and vector products (spectral norm, last layers)": ("mv", "mm", "linear", "dot", "bmm"),
-    "Adam": ("adam",),
-    "norms of gradients": ("_foreach_norm", "linalg_vector_norm"),
-    "the average": ("lerp",),
-    "memory": ("empty", "zero", "fill", "resize", "as_strided"),
-    "arithmetic (spectral norm's division, composites, losses)": (
-        *("add", "sub", "mul", "div", "neg", "sum", "mean", "where", "Add", "Sub", "Mul", "Div", "Neg"),
-    ),
+    "convolutions, backward": "convolution_backward ConvolutionBackward",
+    "convolutions, forward": "convolution _convolution mkldnn_convolution conv2d conv_transpose2d",
+    "batch norm": "batch_norm native_batch_norm native_batch_norm_backward _batch_norm NativeBatchNormBackward",
+    "activations": "relu leaky_relu leaky_relu_backward clamp_min threshold_backward tanh tanh_backward softplus ReluBackward LeakyReluBackward "
+    "TanhBackward SoftplusBackward",
+    "casts and copies": "copy_ _to_copy to contiguous clone cat flatten reshape ToCopyBackward CatBackward",
+    "matrices and vectors (spectral norm, last layers)": "mv addmv mm addmm bmm linear dot vdot matmul "
+    "AddmmBackward MvBackward",
+    "Adam": "_fused_adam Optimizer.step",
+    "norms (of gradients, in spectral norm)": "_foreach_norm linalg_vector_norm",
+    "the average": "_foreach_lerp lerp",
+    "memory": "empty zero zeros ones fill resize as_strided",
+    "arithmetic (spectral norm's division, composites, losses)": "add sub mul div neg sum mean where "
+    "AddBackward SubBackward MulBackward DivBackward NegBackward SumBackward MeanBackward WhereBackward",
 }
+PLACES = re.compile(r"^(aten::|autograd::engine::evaluate_function: )")  # before the name of an operation
+VARIANTS = re.compile(r"(_like|_strided)?_?[0-9]*(_\.default)?(#.*)?$")  # after it
 
 
 class Watch:
@@ -62,6 +65,8 @@ def shares(play: Callable[[Setting, Any], None], setting: Setting, steps: int) -
 
 
 def family_of(operation: str) -> str:
-    """The first family that has a part of the operation's name."""
-    found = (name for name, parts in FAMILIES.items() if any(part in operation for part in parts))
+    """The family that lists an operation, whatever variant of it this is."""
+    name = PLACES.sub("", operation)
+    plain = {name, VARIANTS.sub("", name)}
+    found = (family for family, names in FAMILIES.items() if plain & set(names.split()))
     return next(found, "all else")
