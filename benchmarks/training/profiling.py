@@ -17,8 +17,10 @@ WARM_UP = 3  # steps before the first that counts
 FAMILIES = {
     "convolutions, backward": "convolution_backward ConvolutionBackward",
     "convolutions, forward": "convolution _convolution mkldnn_convolution conv2d conv_transpose2d",
-    "batch norm": "batch_norm native_batch_norm native_batch_norm_backward _batch_norm NativeBatchNormBackward",
-    "activations": "relu leaky_relu leaky_relu_backward clamp_min threshold_backward tanh tanh_backward softplus ReluBackward LeakyReluBackward "
+    "batch norm": "batch_norm native_batch_norm _batch_norm native_batch_norm_backward "
+    "NativeBatchNormBackward",
+    "activations": "relu leaky_relu leaky_relu_backward clamp_min threshold_backward tanh "
+    "tanh_backward softplus ReluBackward LeakyReluBackward "
     "TanhBackward SoftplusBackward",
     "casts and copies": "copy_ _to_copy to contiguous clone cat flatten reshape ToCopyBackward CatBackward",
     "matrices and vectors (spectral norm, last layers)": "mv addmv mm addmm bmm linear dot vdot matmul "
