@@ -54,12 +54,13 @@ def prepared(digits, mnist, tmp_path_factory):
 
 def test_every_row_is_a_valid_recipe(digits, prepared):
     rows = [*digits.rows(prepared), *digits.wrong_rows(prepared)]
-    assert len({row.name for row in rows}) == len(rows) == 19
+    assert len({row.name for row in rows}) == len(rows) == 20
     for row in rows:
         assert ENGINE.load(row.recipe, *row.changes).recipe.name == row.name
     told = [ENGINE.load(row.recipe, *row.changes).measurement.options for row in digits.wrong_rows(prepared)]
-    assert [options.p for options in told[:3]] == [0.55, 0.625, 0.75]
-    assert [options.sigma for options in told[3:]] == [0.5, 0.55, 0.625, 0.75]
+    assert [options.p for options in told[:4]] == [0.5, 0.55, 0.625, 0.75]
+    assert [options.sigma for options in told[4:]] == [0.5, 0.55, 0.625, 0.75]
+    assert not any(options.rescale for options in told[:4]), "the data were not measured so"
 
 
 def test_what_is_hidden_is_guessed_from_around_it(prepared):
