@@ -49,8 +49,11 @@ def test_it_goes_on_from_its_checkpoint_to_its_own_end(engine, kept):
     assert result.step == 4
     found = load_file(kept / "checkpoints/step-0000004/generator.safetensors")
     assert found.keys() == wanted.keys() and len(wanted) > 20
-    for name, value in found.items():
-        torch.testing.assert_close(value, wanted[name], rtol=1e-3, atol=1e-5)
+    for (
+        name,
+        value,
+    ) in found.items():  # nearly: spectral norm was taken once a pass then, and is once an update
+        torch.testing.assert_close(value, wanted[name], rtol=1e-3, atol=1e-4)
 
 
 def test_it_is_evaluated_and_listed(engine, kept):

@@ -112,6 +112,7 @@ def test_a_closed_terminal_ends_the_run_with_a_checkpoint(lab, through):
     process, terminal = pty.fork()
     if process == 0:  # the child, whose terminal it is
         os.environ["AMBIENTKIT_CACHE"] = str(place / "cache")
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may be run under nohup
         os.execvp("bash", ["bash", "--norc", "-i"])
     os.write(terminal, f"{sys.executable} -m ambientkit {words}\n".encode())
     with drained(terminal):
@@ -121,7 +122,7 @@ def test_a_closed_terminal_ends_the_run_with_a_checkpoint(lab, through):
     run = log.parent / "run.json"
     wait_for(lambda: json.loads(run.read_text())["status"] != "running")
     record = json.loads(run.read_text())
-    assert record["status"] == "interrupted" and record["step"] > 3
+    assert record["status"] == "interrupted" and record["step"] > 3, record.get("error")
     assert (log.parent / "checkpoints" / f"step-{record['step']:07d}").is_dir()
     os.waitpid(process, 0)
 
