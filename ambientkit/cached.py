@@ -25,6 +25,7 @@ from ambientkit.store import (
     discard_store,
     only_one,
     open_store,
+    tidy,
 )
 
 log = logging.getLogger("ambientkit")
@@ -107,6 +108,7 @@ def find_or_make(
     final = cache / "stores" / name
     found = open_store(final)
     if found is not None:
+        tidy(final)
         return found
     try:
         with only_one(final, partial(_say_waiting, final, progress)):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -155,6 +155,13 @@ def only_one(final: Path, waiting: Callable[[], None]) -> Iterator[None]:
     final.parent.mkdir(parents=True, exist_ok=True)
     with lock(_lock_of(final), waiting):
         yield
+
+
+def tidy(final: Path) -> None:
+    """Remove the lock of a process that died between putting the store there and taking its lock away."""
+    with suppress(OSError):  # a cache that is read only
+        if _lock_of(final).exists():
+            is_held(_lock_of(final))
 
 
 def _lock_of(final: Path) -> Path:

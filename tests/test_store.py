@@ -11,7 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ambientkit import Measured
+from ambientkit import Context, Measured
+from ambientkit.cached import find_or_make
+from ambientkit.data import Source, no_progress
 from ambientkit.errors import DataError
 from ambientkit.store import StoreWriter, begin_store, commit_store, discard_store, only_one, open_store
 
@@ -116,6 +118,22 @@ def test_what_was_left_of_other_stores_goes_too_unless_their_lock_is_held(tmp_pa
     with only_one(tmp_path / "held", lambda: None), only_one(tmp_path / "abc", lambda: None):
         discard_store(begin_store(tmp_path / "abc"))
     assert [path.name for path in tmp_path.iterdir()] == [f".held.{2**22 + 7}"]
+
+
+def test_the_lock_of_who_died_after_the_last_write_goes_when_the_store_is_found(engine, tmp_path):
+    faces = engine.build("dataset", "toy_faces", context=Context(image_size=(16, 16)), count=4)
+    sensor = engine.build("measurement", "block_patch", context=Context(image_size=(16, 16)), size=6)
+    source = Source(faces, sensor, 0, "data")
+    where = (source, list(range(4)), tmp_path, {"eight_bits": True}, no_progress)
+    find_or_make(*where)
+    (final,) = (tmp_path / "stores").iterdir()
+    left = tmp_path / "stores" / f".{final.name}.lock"
+    with only_one(final, lambda: None):
+        find_or_make(*where)
+        assert left.exists(), "who holds it is alive"
+    left.touch()
+    find_or_make(*where)
+    assert [path.name for path in (tmp_path / "stores").iterdir()] == [final.name]
 
 
 @pytest.mark.parametrize("damage", ["meta", "cut", "remove", "shape"])
