@@ -72,6 +72,19 @@ def _walk(root: Path, recursive: bool) -> Iterator[str]:
                 yield (Path(folder) / name).relative_to(root).as_posix()
 
 
+def decodable(load: Callable[[P], object], pictures: Sequence[P]) -> Iterator[P]:
+    """Those of `pictures` that `load` decodes, in their order."""
+
+    def tried(picture: P) -> bool:
+        try:
+            load(picture)
+        except UnreadableError:
+            return False
+        return True
+
+    return (picture for picture, fine in zip(pictures, in_threads(tried, pictures), strict=True) if fine)
+
+
 def in_threads(work: Callable[[P], T], places: Iterable[P]) -> Iterator[T]:
     """`work` on each place, several at a time; results and errors in the order of the places."""
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:

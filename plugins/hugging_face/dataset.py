@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ambientkit import Dataset
 from ambientkit.errors import DataError
 from ambientkit.pictures import UnreadableError
 
-from ..folders.dataset import in_threads
+from ..folders.dataset import decodable, in_threads
 from ..folders.pictures import Framing, load_pixels
 from .tables import Place, Table
 
@@ -42,7 +42,7 @@ class HubPictures(Dataset):
         self.tables, self.column, self.framing = tables, column, framing
         if not places:
             raise DataError("the split of the data set has no rows; choose another `split`")
-        self.places = list(self._sound(places)) if skip else list(places)
+        self.places = list(decodable(self._pixels, places)) if skip else list(places)
         if not self.places:
             raise DataError(
                 f"none of the {len(places)} pictures of the data set can be read, {_key(places[0])} for one"
@@ -71,17 +71,6 @@ class HubPictures(Dataset):
         split, row = place
         found: dict[str, Any] | None = self.tables[split][row][self.column]
         return found
-
-    def _sound(self, places: Sequence[Place]) -> Iterator[Place]:
-        sound = in_threads(self._is_sound, places)
-        return (place for place, fine in zip(places, sound, strict=True) if fine)
-
-    def _is_sound(self, place: Place) -> bool:
-        try:
-            self._pixels(place)
-        except UnreadableError:
-            return False
-        return True
 
     def _fingerprint(self) -> str:
         """Of every picture's size and some pictures' bytes; a copy elsewhere counts as the same data."""

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from ambientkit import Dataset
 from ambientkit.errors import DataError
-from ambientkit.pictures import SUFFIXES, UnreadableError
+from ambientkit.pictures import SUFFIXES
 
-from ..folders.dataset import content_digest, in_threads
+from ..folders.dataset import content_digest, decodable, in_threads
 from ..folders.pictures import Framing, load_pixels
 
 
@@ -40,7 +40,8 @@ class TarShards(Dataset):
         members = [member for shard in shards for member in members_of(root, shard)]
         if not members:
             raise DataError(f"{root}: no pictures in its {len(shards)} shards; set `root` to others")
-        self.members = list(_sound(members, framing)) if skip else members
+        load = partial(_pixels, framing=framing)
+        self.members = list(decodable(load, members)) if skip else members
         kept = {member.key for member in self.members}
         self.skipped = [member.key for member in members if member.key not in kept]
         if not self.members:
@@ -90,19 +91,6 @@ def _pixels(member: Member, framing: Framing) -> NDArray[np.uint8]:
         file.seek(member.offset)
         content = file.read(member.size)
     return load_pixels(Path(member.key), framing, content)
-
-
-def _sound(members: Sequence[Member], framing: Framing) -> Iterator[Member]:
-    sound = in_threads(partial(_is_sound, framing=framing), members)
-    return (member for member, fine in zip(members, sound, strict=True) if fine)
-
-
-def _is_sound(member: Member, framing: Framing) -> bool:
-    try:
-        _pixels(member, framing)
-    except UnreadableError:
-        return False
-    return True
 
 
 def _fingerprint(shards: Sequence[Path], framing: Framing) -> str:
