@@ -148,7 +148,7 @@ def compile_option(verb: Verb) -> Verb:
         type=click.Choice(["auto", "on", "off"]),
         default="auto",
         show_default=True,
-        help="Compile the networks for training; auto: off (a resumed run: as before).",
+        help="Compile networks for training, and record updates on a GPU; auto: off (resumed: as before).",
     )(verb)
 
 

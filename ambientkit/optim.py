@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +24,42 @@ def build_optimizer(section: Adam | RMSprop | SGD | Adadelta, network: nn.Module
     if isinstance(section, RMSprop):
         return torch.optim.RMSprop(weights, **settings, foreach=True)
     return torch.optim.Adadelta(weights, **settings, foreach=True)
+
+
+HOST_OR_DEVICE = ("lr", "capturable")  # of a group of weights: where its numbers are kept
+
+
+def rates_on(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+    """Keep learning rates and counts of steps on `device`, where a recorded step reads them."""
+    for group in optimizer.param_groups:
+        group["lr"] = torch.tensor(group["lr"], device=device)
+        if "capturable" in group:
+            group["capturable"] = device.type == "cuda"
+
+
+def set_rate(group: dict[str, Any], rate: float) -> None:
+    """Give a group of weights a learning rate, wherever it is kept."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(rate)
+    else:
+        group["lr"] = rate
+
+
+def optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Its state as a checkpoint keeps it: the same wherever the rates are kept."""
+    state = optimizer.state_dict()
+    for group in state["param_groups"]:
+        group["lr"] = float(group["lr"])
+        if "capturable" in group:
+            group["capturable"] = False
+    return state
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Go on from a checkpoint's state. Rates are the recipe's, and stay where they are kept."""
+    pairs = zip(state["param_groups"], optimizer.param_groups, strict=True)
+    groups = [{**saved, **{k: own[k] for k in HOST_OR_DEVICE if k in own}} for saved, own in pairs]
+    optimizer.load_state_dict({**state, "param_groups": groups})
 
 
 class AveragedNetwork:

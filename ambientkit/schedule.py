@@ -11,6 +11,7 @@ from itertools import accumulate, pairwise
 
 import torch
 
+from ambientkit.optim import set_rate
 from ambientkit.recipe_train import Adam, Optimizer, TrainSection
 
 
@@ -67,7 +68,7 @@ class Pace:
         rates, share = self.train.schedules, self._share(step)
         for group in optimizer.param_groups:
             if rates.learning_rate is not None:
-                group["lr"] = section.lr * rates.learning_rate.at(share)
+                set_rate(group, section.lr * rates.learning_rate.at(share))
             if rates.beta2 is not None and isinstance(section, Adam):
                 group["betas"] = (section.betas[0], rates.beta2.at(share))
 

@@ -21,8 +21,15 @@ from ambientkit.data import Batches, HoldOut
 from ambientkit.draws import Dice
 from ambientkit.errors import Interrupted, NonFiniteError, RunError, RunFolderError
 from ambientkit.interfaces import Evaluated, Measured, Metric, RunInfo, Terms
-from ambientkit.optim import AveragedNetwork, batch_norms, reestimate_batch_norm
+from ambientkit.optim import (
+    AveragedNetwork,
+    batch_norms,
+    load_optimizer,
+    optimizer_state,
+    reestimate_batch_norm,
+)
 from ambientkit.recipe import Plan
+from ambientkit.recording import runner_of
 from ambientkit.resident import brought
 from ambientkit.round_trip import Draws, hide_more
 from ambientkit.run_folder import update_run
@@ -89,6 +96,7 @@ class Trainer:
             self.average = AveragedNetwork(self.game.generator.network, decay)
         if self.game.machine.compiled:
             compile_networks(self.game, self.plan)
+        self._run = runner_of(self.game)
         self.dice = Dice(
             method=self.game.method,
             machine=self.game.machine,
@@ -173,10 +181,9 @@ class Trainer:
         """Both updates on one round trip of the generator."""
         draws = self._draws("generator", 1, self.step)
         with self._network_stream("generator", 1):
-            both = shared_update(
-                self.game, self._batch(self.step), draws, self._penalty(0), self.pace.plays(self.step)
+            return self._run(
+                shared_update, self._batch(self.step), draws, self._penalty(0), self.pace.plays(self.step)
             )
-        return both[0] | both[1]
 
     def _draws(self, player: str, number: int, counter: int) -> Draws:
         draws = replace(self.dice(self.step, player, number), reference=self._reference(counter))
@@ -194,8 +201,8 @@ class Trainer:
 
     def _update(self, player: str, number: int, real: Measured, draws: Draws) -> Terms:
         if player == "generator":
-            return generator_update(self.game, real, draws, self.pace.plays(self.step))
-        return discriminator_update(self.game, real, draws, self._penalty(number))
+            return self._run(generator_update, real, draws, self.pace.plays(self.step))
+        return self._run(discriminator_update, real, draws, self._penalty(number))
 
     def _penalty(self, number: int) -> float:
         return self.pace.penalty(self.step, number, getattr(self.game.objective, "penalty_every", 1))
@@ -340,7 +347,7 @@ class Trainer:
 
     def _state(self) -> dict[str, Any]:
         players = {"generator": self.game.generator, "discriminator": self.game.discriminator}
-        optimizers = {name: player.optimizer.state_dict() for name, player in players.items() if player}
+        optimizers = {name: optimizer_state(player.optimizer) for name, player in players.items() if player}
         return {
             "step": self.step,
             "best": self.best,
@@ -355,9 +362,9 @@ class Trainer:
         state = checkpoints.read_state(folder)
         for name, network in self._networks().items():
             checkpoints.load_network(folder, name, network)
-        self.game.generator.optimizer.load_state_dict(state["optimizers"]["generator"])
+        load_optimizer(self.game.generator.optimizer, state["optimizers"]["generator"])
         if self.game.discriminator:
-            self.game.discriminator.optimizer.load_state_dict(state["optimizers"]["discriminator"])
+            load_optimizer(self.game.discriminator.optimizer, state["optimizers"]["discriminator"])
         self.step, self.best = state["step"], state["best"]
         self.start, self.figures = state["start"], state["figures"]
         self.info = replace(self.info, first_step=self.step)

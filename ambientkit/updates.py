@@ -80,13 +80,11 @@ def generator_update(
 
 def shared_update(
     game: Game, real: Measured, draws: Draws, penalty: float = 1.0, plays: bool = True
-) -> tuple[Terms, Terms]:
+) -> Terms:
     """Both updates on one round trip: the generator's weights are the same in both, so its pass can be."""
     trip = game.trip(real, draws)
-    return (
-        discriminator_update(game, real, draws, penalty, detached(trip)),
-        generator_update(game, real, draws, plays, trip),
-    )
+    terms = discriminator_update(game, real, draws, penalty, detached(trip))
+    return terms | generator_update(game, real, draws, plays, trip)
 
 
 def detached(trip: RoundTrip) -> RoundTrip:
