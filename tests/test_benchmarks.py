@@ -51,3 +51,13 @@ def test_memory_does_not_grow_with_the_pictures_that_were_measured_or_read():
     assert len(found["measuring"]) >= 4 and len(found["training"]) == 5
     for megabytes in (found["measuring"], found["training"]):
         assert max(megabytes[1:]) - megabytes[0] < 4
+
+
+def test_an_epoch_is_timed_from_end_to_end(tmp_path):
+    size = ["--pictures", "64", "--batch", "4", "--steps", "22", "--width", "4", "--shrink-peaks", "16"]
+    command = [sys.executable, "-m", "benchmarks.epoch", *size, "--out", str(tmp_path / "epoch.json")]
+    subprocess.run(command, check=True, timeout=200, cwd=ROOT)
+    kept = json.loads((tmp_path / "epoch.json").read_text())
+    row = kept["batch 4, compile off"]
+    assert row["steps"] == 2 and row["gflop_a_step"] > 0 and 0 < row["share_of_peak"] < 1
+    assert row["pictures_a_second"] == pytest.approx(4000 / row["ms_a_step"])
