@@ -22,7 +22,8 @@ from ambientkit.interfaces import Terms
 from ambientkit.processes import expected
 
 Carrier = TypeVar("Carrier")
-PATIENCE = timedelta(hours=1)  # the others wait while the first process evaluates
+PATIENCE = timedelta(hours=1)  # with numbers, which all processes send at about one time
+LONG_PATIENCE = timedelta(days=30)  # with the first process, which measures the data and evaluates alone
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ def join(device: torch.device) -> Group:
     if not distributed.is_initialized():
         with peers():
             distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+            _control()  # while all are here
     return Group(distributed.get_rank(), distributed.get_world_size())
 
 
@@ -115,11 +117,12 @@ _groups: dict[str, Any] = {}
 
 
 def _control() -> Any:
-    """Processes talk about what to do by way of their CPUs, so that no GPU is waited for."""
-    if distributed.get_backend() == "gloo":
-        return None
+    """Processes talk about what to do by way of their CPUs, so that no GPU is waited for.
+
+    A process that has ended is noticed there at once, however long others would wait for it.
+    """
     if "control" not in _groups:
-        _groups["control"] = distributed.new_group(backend="gloo", timeout=PATIENCE)
+        _groups["control"] = distributed.new_group(backend="gloo", timeout=LONG_PATIENCE)
     return _groups["control"]
 
 

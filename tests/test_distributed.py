@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import timedelta
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from threading import Timer
 
@@ -17,7 +22,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ambientkit import processes, run_folder, shared_count
+from ambientkit import group, processes, run_folder, shared_count
 from ambientkit.errors import InputError, RunError, RunFolderError
 from ambientkit.group import Group, part_of, peers
 from ambientkit.interfaces import Measured
@@ -188,6 +193,35 @@ def test_a_job_that_torchrun_restarts_goes_on_with_its_run(folder):
     wanted = weights(folder, "two")
     assert [path.name for path in (folder / "elastic/tiny").iterdir()] == ["0001-seed0"]
     assert all(torch.equal(value, wanted[name]) for name, value in weights(folder, "elastic").items())
+
+
+def late(rank: int, meeting: dict[str, str], both: Barrier, answers: Queue) -> None:
+    """The first process lets the other wait for longer than numbers may take."""
+    os.environ.update(meeting, RANK=str(rank), LOCAL_RANK=str(rank))
+    group.PATIENCE = timedelta(seconds=4)
+    both.wait(100)  # torch is imported
+    joined = group.join(torch.device("cpu"))
+    if joined.leads:
+        time.sleep(7)
+    answers.put(joined.told("measured" if joined.leads else None))
+    joined.close()
+
+
+def test_the_others_wait_for_the_first_one_as_long_as_it_takes():
+    """To measure a large data set may take hours."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    meeting = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    context = multiprocessing.get_context("spawn")
+    both, answers = context.Barrier(2), context.Queue()
+    started = [context.Process(target=late, args=(rank, meeting, both, answers)) for rank in range(2)]
+    for process in started:
+        process.start()
+    assert [answers.get(timeout=100) for _ in started] == ["measured", "measured"]
+    for process in started:
+        process.join(30)
+        assert process.exitcode == 0
 
 
 def test_a_batch_that_cannot_be_divided_is_refused():
