@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
 import sys
 import tempfile
@@ -33,7 +32,7 @@ class Speed:
     slowest: float
     pictures_per_second: float
     hours: float  # of all the recipe's steps, without figures and checkpoints
-    memory: int  # bytes at most: of the GPU, or of this process
+    memory: int | None  # bytes at most: of the GPU, or of this process; None where no system says it
     machine: str
 
 
@@ -64,8 +63,12 @@ def _seconds(trainer: Trainer, machine: Machine) -> float:
     return time.perf_counter() - begun
 
 
-def _memory(machine: Machine) -> int:
+def _memory(machine: Machine) -> int | None:
     if machine.device.type == "cuda":
         return torch.cuda.max_memory_allocated(machine.device)
+    try:
+        import resource
+    except ImportError:  # on Windows
+        return None
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * KIB  # in bytes on macOS, else in KiB

@@ -68,9 +68,8 @@ def bench(
         f"{found.pictures_per_second:.1f} pictures/s; a step takes {1000 * found.median:.1f} ms "
         f"(median of {found.steps}; {1000 * found.fastest:.1f} to {1000 * found.slowest:.1f})"
     )
-    click.echo(
-        f"all steps of the recipe: {found.hours:.2f} h; {found.memory / GIB:.2f} GiB at most; {found.machine}"
-    )
+    memory = "" if found.memory is None else f" {found.memory / GIB:.2f} GiB at most;"
+    click.echo(f"all steps of the recipe: {found.hours:.2f} h;{memory} {found.machine}")
 
 
 @click.command(epilog=examples("ambientkit export runs/quickstart/0001-seed0 --out completer.pt2"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class TrainedRun:
     composite: bool = True
     measured_shape: Shape | None = None
     sees_masks: bool = False  # its generator was always shown which pixels are observed
+    known_shapes: Mapping[str, Shape] = field(default_factory=dict)  # of what its sensor reports
 
     @property
     def completes(self) -> bool:
@@ -53,6 +54,7 @@ class TrainedRun:
         images: Tensor,
         observed: Tensor | None = None,
         *,
+        known: Mapping[str, Tensor] | None = None,
         samples: int | None = None,
         seed: int = 0,
         blend: Blend = "none",
@@ -63,6 +65,7 @@ class TrainedRun:
         measurements have; what is hidden in them is never read.
         `observed` bool (n, 1 or C, H, W); a run that says `composite: false`, and whose generator was
         not shown what its sensor hides, can do without.
+        `known` is what the instrument reported, (n, ...) by name, for generators that read it.
         Returns (n, C, H, W), or (samples, n, C, H, W) with `samples` different fills where the
         generator takes a latent. `blend` fits what was made to its surroundings.
 
@@ -77,7 +80,8 @@ class TrainedRun:
                 f"{self.folder}: this run must know which pixels are observed; say it with `observed`"
             )
         self._require_pictures(images, observed)
-        padded = self._padded(images, observed)
+        self._require_known(len(images), known)
+        padded = replace(self._padded(images, observed), known=dict(known) if known else None)
         keep = observed if self.composite else None
         fills = []
         for number in range(samples or 1):
@@ -156,6 +160,15 @@ class TrainedRun:
                 "127.5 and subtract 1"
             )
 
+    def _require_known(self, n: int, known: Mapping[str, Tensor] | None) -> None:
+        """All that the run's sensor reports, or nothing."""
+        if known is None:
+            return
+        wanted = {name: (n, *shape) for name, shape in self.known_shapes.items()}
+        found = {name: tuple(value.shape) for name, value in known.items()}
+        if found != wanted:
+            raise InputError(f"known has the shapes {found}; this run's sensor reports {wanted}")
+
     def _require_blend(self, blend: Blend) -> None:
         require_blend(blend)
         if blend != "none" and not self.composite:
@@ -185,4 +198,4 @@ def open_run(
     machine.place(network).eval()
     fill = record.get("hidden_mean") if record["fill"] is None else record["fill"]
     masks = "measurement:observed" in plan.facts and getattr(plan.generator.options, "mask_channel", True)
-    return TrainedRun(network, machine, shape, fill, folder, plan.recipe.composite, measured, masks)
+    return TrainedRun(network, machine, shape, fill, folder, plan.recipe.composite, measured, masks, known)

@@ -433,6 +433,13 @@ def test_bench_says_how_long_the_recipe_takes(recipe):
     assert told["steps"] == 2 and 0 < told["fastest"] <= told["slowest"]
 
 
+def test_bench_leaves_out_memory_where_the_system_does_not_say_it(recipe, monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    timed = cli("bench", recipe, "--steps", 1, "--device", "cpu", "--precision", "fp32")
+    assert timed.exit_code == 0, timed.output
+    assert "GiB" not in timed.stdout and "h; cpu, fp32" in timed.stdout
+
+
 def test_export_says_what_the_program_takes(finished, tmp_path):
     done = cli("export", finished, "--out", tmp_path / "completer.pt2")
     assert done.exit_code == 0, done.output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import engine_fakes as fakes
 import pytest
 import torch
@@ -97,6 +99,21 @@ def test_padding_counts_as_hidden():
     assert not measured.observed[..., 9:, :].any()
     assert not measured.observed[..., 6:].any()
     assert (measured.y[~measured.observed.expand_as(measured.y)] == 1.0).all()
+
+
+def test_what_the_instrument_reported_is_told_to_the_generator():
+    class Gained(nn.Module, Generator):
+        def forward(self, measured, latent):
+            return measured.known["gain"].view(-1, 1, 1, 1).expand_as(measured.y)
+
+    images, observed = picture(2, 8, 8)
+    run = TrainedRun(Gained(), choose("cpu", "fp32"), (3, 8, 8), 1.0, Path("run"), known_shapes={"gain": ()})
+    made = run.complete(images, observed, known={"gain": torch.tensor([0.25, -0.5])})
+    for number, gain in enumerate((0.25, -0.5)):
+        assert (made[number][~observed[number].expand(3, -1, -1)] == gain).all()
+    for wrong in ({"gain": torch.zeros(1)}, {"angle": torch.zeros(2)}, {}):
+        with pytest.raises(InputError, match=r"this run's sensor reports \{'gain': \(2,\)\}"):
+            run.complete(images, observed, known=wrong)
 
 
 def test_several_fills_differ_and_are_repeatable(folders):
