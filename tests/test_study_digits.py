@@ -59,7 +59,8 @@ def test_every_row_is_a_valid_recipe(digits, prepared):
         assert ENGINE.load(row.recipe, *row.changes).recipe.name == row.name
     told = [ENGINE.load(row.recipe, *row.changes).measurement.options for row in digits.wrong_rows(prepared)]
     assert [options.p for options in told[:4]] == [0.5, 0.55, 0.625, 0.75]
-    assert [options.sigma for options in told[4:]] == [0.5, 0.55, 0.625, 0.75]
+    assert [options.size for options in told[4:8]] == [12, 13, 15, 18]
+    assert [options.sigma for options in told[8:]] == [0.5, 0.55, 0.625, 0.75]
     assert not any(options.rescale for options in told[:4]), "the data were not measured so"
 
 

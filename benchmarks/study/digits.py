@@ -134,7 +134,7 @@ def wrong_rows(digits: Path, seed: int = 0) -> Iterator[Row]:
     for kind, law in SETTINGS["wrong"].items():
         for told in law["told"]:
             row = _row(f"{kind}_told_{told}", digits, {}, SETTINGS["critic"]["pictures"], seed)
-            masked = "observed: true, " if kind == "block_pixels" else ""
+            masked = "observed: true, " if "fill" in law["options"] else ""
             sensor = {"kind": kind, law["key"]: told, **law["options"]}
             source = f"{{kind: measured_array, {masked}file: '{digits / kind}.npz'}}"
             changes = {change.partition("=")[0]: change for change in row.changes}
