@@ -54,7 +54,7 @@ def prepared(digits, mnist, tmp_path_factory):
 
 def test_every_row_is_a_valid_recipe(digits, prepared):
     rows = [*digits.rows(prepared), *digits.wrong_rows(prepared)]
-    assert len({row.name for row in rows}) == len(rows) == 20
+    assert len({row.name for row in rows}) == len(rows) == 24
     for row in rows:
         assert ENGINE.load(row.recipe, *row.changes).recipe.name == row.name
     told = [ENGINE.load(row.recipe, *row.changes).measurement.options for row in digits.wrong_rows(prepared)]
