@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ambientkit.completion import TrainedRun as TrainedRun
+    from ambientkit.constant import Constant as Constant
     from ambientkit.engine import Engine as Engine
     from ambientkit.errors import AmbientkitError as AmbientkitError
     from ambientkit.group import shared_count as shared_count
@@ -36,6 +37,7 @@ _HOMES = {
     "AmbientkitError": "errors",
     "Complaint": "registry",
     "Component": "registry",
+    "Constant": "constant",
     "Context": "interfaces",
     "Dataset": "interfaces",
     "Discriminator": "interfaces",

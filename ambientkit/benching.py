@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from ambientkit import recording
 from ambientkit.data import Progress
 from ambientkit.machine import Machine
 from ambientkit.plugins import lifecycle
@@ -18,7 +19,7 @@ from ambientkit.preparation import prepare
 from ambientkit.recipe import Plan
 from ambientkit.trainer import Trainer
 
-WARM_UP = 3  # first steps allocate, and choose how to compute
+WARM_UP = recording.WARM_UP + 2  # first steps allocate, choose how to compute, and are recorded
 KIB = 1024
 
 

@@ -127,7 +127,7 @@ class TrainedRun:
         room = (0, -width % multiple, 0, -height % multiple)
         if observed is None:
             return Measured(functional.pad(images.float(), room, value=fill))
-        y = torch.where(observed, images, images.new_tensor(fill)).float()
+        y = torch.where(observed, images, fill).float()
         return Measured(functional.pad(y, room, value=fill), functional.pad(observed, room, value=False))
 
     def _require_completion(self, images: Tensor, samples: int | None) -> None:
@@ -165,7 +165,7 @@ class TrainedRun:
         if known is None:
             return
         wanted = {name: (n, *shape) for name, shape in self.known_shapes.items()}
-        found = {name: tuple(value.shape) for name, value in known.items()}
+        found = {name: tuple(torch.as_tensor(value).shape) for name, value in known.items()}
         if found != wanted:
             raise InputError(f"known has the shapes {found}; this run's sensor reports {wanted}")
 

@@ -213,6 +213,11 @@ def _order(n: int, seed: int, name: str, epoch: int) -> Tensor:
     return torch.randperm(n, generator=stream(seed, name, epoch))
 
 
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """Numbers on a device, without waiting for what it has still to do, as copies from plain memory may."""
+    return (values.pin_memory() if device.type == "cuda" else values).to(device, non_blocking=True)
+
+
 @dataclass(frozen=True)
 class Batches:
     """Batches as a function of their number: each epoch a new order, the incomplete last batch left out.
@@ -251,7 +256,7 @@ class Batches:
 
     def _flipped(self, measured: Measured, counter: int) -> Measured:
         chance = torch.rand(self.size, generator=stream(self.seed, f"{self.prefix}flip", counter))
-        mirror = chance.lt(0.5).view(-1, 1, 1, 1).to(measured.y.device, non_blocking=True)
+        mirror = sent(chance.lt(0.5).view(-1, 1, 1, 1), measured.y.device)
         y = torch.where(mirror, measured.y.flip(-1), measured.y)
         seen = measured.observed
         if seen is not None:

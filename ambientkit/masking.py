@@ -28,4 +28,4 @@ class MaskingMeasurement(Measurement):
     def measure(self, images: Tensor, theta: Theta) -> Tensor:
         """y = m * x + (1 - m) * fill, by selection, so that hidden NaNs cannot leak (AmbientGAN, sec. 3)."""
         observed = self.observed(theta, tuple(images.shape[1:]))
-        return torch.where(observed, images, images.new_tensor(self.fill))
+        return torch.where(observed, images, self.fill)

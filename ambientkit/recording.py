@@ -16,7 +16,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Protocol
@@ -24,10 +24,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ambientkit.errors import RunError
 from ambientkit.finite import FiniteWatch
 from ambientkit.interfaces import Measured, Terms
-from ambientkit.mishaps import out_of_memory
 from ambientkit.optim import rates_on
 from ambientkit.round_trip import Draws
 from ambientkit.updates import Game, Player
@@ -35,10 +33,10 @@ from ambientkit.updates import Game, Player
 log = logging.getLogger("ambientkit")
 
 WARM_UP = 3  # runs of a case before it is recorded: what is allocated and tuned once is so by then
-CASES = 8  # recordings at most; each holds the memory of an update
+CASES = 8  # recordings at most
 SEEN = 64  # cases that are counted at a time
 WAITED = re.compile("called a synchronizing CUDA operation")
-_told: dict[Any, Any] = {}  # warnings that were passed on: once for each place, as ever
+OWN = ".*(Synchronization debug mode is a prototype|capturable=False)"  # warnings of how it is done here
 
 Update = Callable[..., Terms]
 Inputs = tuple[Measured, Draws]
@@ -49,8 +47,8 @@ Run = Callable[..., Terms]  # of (update, real, draws, *fixed)
 class Recorder(Protocol):
     """How work is recorded, and where it is done until then."""
 
-    def aside(self) -> AbstractContextManager[list[str]]:
-        """Work is done here as it is; the list then holds where it made the host wait."""
+    def aside(self, watched: bool) -> AbstractContextManager[list[str]]:
+        """Work is done here as it is; `watched`: the list then holds where it made the host wait."""
         ...
 
     def record(self, work: Work) -> tuple[Tensor, Callable[[], None]]:
@@ -89,26 +87,31 @@ class Recordings:
     def __call__(self, update: Update, real: Measured, draws: Draws, *fixed: float) -> Terms:
         """Run `update(game, real, draws, *fixed)`; `fixed` are numbers that a recording keeps."""
         case = (update.__name__, fixed, _form((real, draws)), self._rates())
-        if case not in self._kept and self._ready(case):
-            self._kept[case] = Recording.of(self.game, update, (real, draws), fixed, self.recorder)
+        if case not in self._kept and self._seen[case] >= WARM_UP and len(self._kept) < CASES:
+            self._kept[case] = self._recorded(update, (real, draws), fixed)
         recording = self._kept.get(case)
         if recording is not None:
             return recording(real, draws)
-        with self.recorder.aside() as waits:
+        self._count(case)
+        with self.recorder.aside(watched=self._seen[case] == WARM_UP) as waits:
             terms = update(self.game, real, draws, *fixed)
-        self._count(case, waits)
+        if waits:
+            _say_unrecorded(update, f"it makes the host wait for the GPU at {waits[0]}")
+            self._kept[case] = None
         return terms
 
-    def _ready(self, case: Hashable) -> bool:
-        return self._seen[case] >= WARM_UP and len(self._kept) < CASES
+    def _recorded(self, update: Update, inputs: Inputs, fixed: tuple[float, ...]) -> Recording | None:
+        """What is recorded is not done, so where that fails nothing is lost."""
+        try:
+            return Recording.of(self.game, update, inputs, fixed, self.recorder)
+        except RuntimeError as error:
+            _say_unrecorded(update, _cause(error))
+            return None
 
-    def _count(self, case: Hashable, waits: list[str]) -> None:
+    def _count(self, case: Hashable) -> None:
         if len(self._seen) >= SEEN:
             self._seen.clear()
         self._seen[case] += 1
-        if self._seen[case] == WARM_UP and waits and case not in self._kept:
-            log.info("an update is not recorded, since it makes the host wait for the GPU at %s", waits[0])
-            self._kept[case] = None
 
     def _players(self) -> list[Player]:
         return [self.game.generator, *([self.game.discriminator] if self.game.discriminator else [])]
@@ -120,6 +123,17 @@ class Recordings:
             tuple(value for value in (group["lr"], *group.get("betas", ())) if not isinstance(value, Tensor))
             for group in groups
         )
+
+
+def _say_unrecorded(update: Update, reason: str) -> None:
+    log.warning("%s is run as it is and not recorded: %s", update.__name__, reason)
+
+
+def _cause(error: BaseException) -> str:
+    """What went wrong first: how a recording ends hides that."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return " ".join(str(error).split())[:300]
 
 
 @dataclass
@@ -142,25 +156,17 @@ class Recording:
         fixed: tuple[float, ...],
         by: Recorder,
     ) -> Recording:
-        """Record an update. Raises RunError where it cannot be."""
+        """Record an update. Raises RuntimeError where it cannot be."""
         here, noted = _mapped(torch.clone, inputs), _Noted()
         names: list[str] = []
 
         def work() -> Tensor:
             terms = update(replace(game, watch=noted), *here, *fixed)
             names.extend(terms)
-            return torch.stack([value.float() for value in (*terms.values(), *noted.values.values())])
+            return torch.stack([value.float() for value in (*terms.values(), *noted.values)])
 
-        try:
-            values, replay = by.record(work)
-        except RuntimeError as error:
-            if out_of_memory(error):
-                raise
-            reason = str(error).strip().splitlines()[0]
-            raise RunError(
-                f"{update.__name__} cannot be recorded here ({reason}); use --compile off"
-            ) from error
-        return cls(here, names, list(noted.values), values, replay, game.watch)
+        values, replay = by.record(work)
+        return cls(here, names, noted.whats, values, replay, game.watch)
 
     def __call__(self, real: Measured, draws: Draws) -> Terms:
         """The update of another batch."""
@@ -177,10 +183,12 @@ class _Noted(FiniteWatch):
 
     def __init__(self) -> None:
         super().__init__(deferred=True)
-        self.values: dict[str, Tensor] = {}
+        self.whats: list[str] = []
+        self.values: list[Tensor] = []
 
     def look(self, what: str, value: Tensor) -> None:
-        self.values[what] = value.detach()
+        self.whats.append(what)
+        self.values.append(value.detach())
 
 
 class CudaGraphs:
@@ -189,21 +197,26 @@ class CudaGraphs:
     def __init__(self, device: torch.device) -> None:
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # the default one cannot be recorded
         self._pool = torch.cuda.graph_pool_handle()
+        warnings.filterwarnings("ignore", f"(?s){OWN}")
 
     @contextmanager
-    def aside(self) -> Iterator[list[str]]:
+    def aside(self, watched: bool) -> Iterator[list[str]]:
         """On the stream that is recorded later, so that nothing on the way belongs to another."""
         current = torch.cuda.current_stream(self._stream.device)
         self._stream.wait_stream(current)
-        with torch.cuda.stream(self._stream), waits_noted() as waits:
+        noting: AbstractContextManager[list[str]] = waits_noted() if watched else nullcontext([])
+        with torch.cuda.stream(self._stream), noting as waits:
             yield waits
         current.wait_stream(self._stream)
 
     def record(self, work: Work) -> tuple[Tensor, Callable[[], None]]:
         """A CUDA graph of `work`; threads that read ahead may go on meanwhile."""
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
-            values = work()
+        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._stream.device)
+        try:
+            with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
+                values = work()
+        finally:
+            torch.cuda.set_stream(current)  # a recording that fails leaves its own
         return values, graph.replay
 
 
@@ -222,10 +235,8 @@ def waits_noted() -> Iterator[list[str]]:
     for warning in caught:
         if WAITED.search(str(warning.message)):
             waits.append(f"{warning.filename}:{warning.lineno}")
-        else:
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno, registry=_told
-            )
+        elif not re.match(OWN, str(warning.message), re.DOTALL):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 # Records of tensors -----------------------------------------------------------------------------
@@ -257,11 +268,11 @@ def _tensors(whole: Any) -> list[Tensor]:
 
 
 def _form(whole: Any) -> Hashable:
-    """What must be the same for a recording to read it: which tensors there are, and how they lie."""
+    """What must be the same for a recording to read it: which tensors there are, in which order."""
     if isinstance(whole, Tensor):
         return tuple(whole.shape), whole.dtype, str(whole.device)
     if isinstance(whole, tuple):
         return tuple(_form(each) for each in whole)
     if isinstance(whole, Mapping):
-        return tuple((name, _form(each)) for name, each in sorted(whole.items()))
+        return tuple((name, _form(each)) for name, each in whole.items())
     return None if whole is None else tuple(_form(getattr(whole, each.name)) for each in fields(whole))

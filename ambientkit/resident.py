@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ambientkit.data import Batches, StoredSamples, rendered
+from ambientkit.data import Batches, StoredSamples, rendered, sent
 from ambientkit.interfaces import Measured
 
 SHARE = 0.5  # of a GPU's free memory that measurements may take: networks need the rest
@@ -37,7 +37,7 @@ class ResidentSamples:
 
     def batch(self, indices: Tensor, counter: int) -> Measured:
         """The measurements at `indices`, on the device; the same whatever the counter."""
-        here = indices.to(self.y.device, non_blocking=True)
+        here = sent(indices, self.y.device)
         observed = None if self.observed is None else unpacked(self.observed[here], self.width)
         known = {name: value[here] for name, value in self.known.items()}
         return rendered(Measured(self.y[here], observed, known or None), self.fill)

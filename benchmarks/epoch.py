@@ -159,21 +159,19 @@ def at_work(plan: Plan, how: dict[str, str], place: Path) -> dict[str, float]:
 
 def _trainer(plan: Plan, how: dict[str, str], place: Path) -> Trainer:
     machine = choose(how["device"], how["precision"], how["compile"])
-    return prepare(plan, machine, place).trainer(place, lambda _: lifecycle([]), warm=False)
+    return prepare(plan, machine, place / "cache").trainer(place, lambda _: lifecycle([]), warm=False)
 
 
 def row(
-    engine: Engine, given: argparse.Namespace, batch: int, how: dict[str, str], peak: float
+    engine: Engine, given: argparse.Namespace, batch: int, how: dict[str, str], peak: float, place: Path
 ) -> dict[str, float]:
     """The figures of a batch size and a way."""
     steps = max(given.steps or given.pictures // batch, WARM_UP + 1)
     plan = engine.load("celeba_block", *changes(batch, steps, given.pictures, given.width))
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder)
-        found = epoch(engine, how, plan, place)
-        flop = flop_of(plan, how, place)
-        if how["device"] == "cuda":
-            found |= at_work(plan, how, place)
+    found = epoch(engine, how, plan, place)
+    flop = flop_of(plan, how, place)
+    if how["device"] == "cuda":
+        found |= at_work(plan, how, place)
     return {
         **found,
         "gflop_a_step": flop / 1e9,
@@ -189,12 +187,13 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     card = torch.cuda.get_device_name() if given.device == "cuda" else "CPU"
     found: dict[str, Any] = {"hardware": card, "torch": torch.__version__, "precision": precision}
     found["peaks"] = peak
-    with tempfile.TemporaryDirectory() as cache:
-        engine = Engine([Plugin()], discover=False, cache_dir=cache)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        engine = Engine([Plugin()], discover=False, cache_dir=place / "cache")
         for batch, way in product(given.batch, given.compile):
             how = {"device": given.device, "precision": precision, "compile": way}
             name = f"batch {batch}, compile {way}"
-            found[name] = row(engine, given, batch, how, peak[f"convolution {precision}"])
+            found[name] = row(engine, given, batch, how, peak[f"convolution {precision}"], place)
             print(json.dumps({name: found[name]}), flush=True)
     return found
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
-import logging
 import warnings
 from contextlib import nullcontext
+from dataclasses import replace
 from unittest import mock
 
 import engine_fakes as fakes
@@ -13,9 +13,11 @@ import pytest
 import torch
 from engine_recipes import merged
 from tracing import Tracer
+from waiting import Waits
 
 from ambientkit import recording
-from ambientkit.errors import NonFiniteError, RunError
+from ambientkit.errors import NonFiniteError
+from ambientkit.finite import FiniteWatch
 from ambientkit.machine import Machine
 from ambientkit.optim import load_optimizer, optimizer_state
 from ambientkit.recording import CASES, WARM_UP, CudaGraphs, Recordings, runner_of, waits_noted
@@ -86,6 +88,19 @@ def test_it_is_the_same_game(ready, monkeypatch, name):
     assert tracer.recorded >= (1 if name == "a shared pass" else 2) and tracer.replayed > tracer.recorded
 
 
+@pytest.mark.parametrize("name", GAMES)
+def test_no_update_makes_a_gpu_wait(ready, name):
+    """Nor do the draws for it; what is kept on the device was sent there in the step before."""
+    trainer = ready(game(**GAMES[name])).trainer
+    trainer.game.watch = FiniteWatch(deferred=True)
+    trainer.advance()
+    real = trainer._batch(1)
+    with Waits() as waits:
+        for number, player in enumerate(("discriminator", "generator")):
+            trainer._update(player, number, real, trainer._draws(player, number, 1))
+    assert not waits.found
+
+
 def test_the_weights_are_those_of_the_same_game(ready):
     """Without norms, whose biases drift on rounding alone."""
     plain, (trainer, tracer) = ready(game()).trainer, recorded(ready, game())
@@ -152,19 +167,36 @@ def recording_update(trainer, real, draws):
     return lambda: trainer._run(renamed, real, draws)
 
 
+def test_theta_in_another_order_is_another_case(ready):
+    """Values of one shape would be taken for each other."""
+    trainer, tracer = recorded(ready, smallest())
+    real, draws = trainer._batch(0), trainer.dice(0, "generator", 0)
+    orders = [{"top": torch.zeros(4), "left": torch.ones(4)}, {"left": torch.ones(4), "top": torch.zeros(4)}]
+    for _ in range(WARM_UP + 1):
+        for theta in orders:
+            terms = trainer._run(leftmost, real, replace(draws, theta_fresh=theta))
+            assert float(terms["left"]) == 1
+    assert tracer.recorded == 2
+
+
+def leftmost(game, real, draws):
+    return {"left": draws.theta_fresh["left"].mean()}
+
+
 def renamed(game, real, draws):
     return {"mean": real.y.mean()}
 
 
 def test_an_update_that_makes_the_host_wait_stays_as_it_is(ready, caplog):
-    caplog.set_level(logging.INFO, "ambientkit")
     trainer, tracer = recorded(ready, smallest(), ["sensor.py:7"])
     for _ in range(STEPS):
         trainer.advance()
     assert tracer.recorded == 0 and tracer.as_it_is == 2 * STEPS
     said = [each.message for each in caplog.records if "not recorded" in each.message]
     assert len(said) == 2
-    assert said[0] == "an update is not recorded, since it makes the host wait for the GPU at sensor.py:7"
+    assert said[1] == (
+        "generator_update is run as it is and not recorded: it makes the host wait for the GPU at sensor.py:7"
+    )
 
 
 def test_what_is_not_finite_is_told_as_ever(ready):
@@ -177,29 +209,36 @@ def test_what_is_not_finite_is_told_as_ever(ready):
         trainer.advance()
 
 
-def test_what_cannot_be_recorded_is_said(ready):
+def test_what_cannot_be_recorded_is_said_and_run_as_it_is(ready, caplog):
     """Reading a number is what a GPU cannot record; here its recorder finds that out while it records."""
 
     def peeking(game, real, draws):
-        return {"mean": real.y * float(real.y.mean())}
+        return {"mean": real.y.mean() * float(real.y.mean())}
 
-    trainer, _ = recorded(ready, smallest())
+    trainer, tracer = recorded(ready, smallest())
     real, draws = trainer._batch(0), trainer.dice(0, "generator", 0)
-    for _ in range(WARM_UP):
-        trainer._run(peeking, real, draws)
-    with pytest.raises(RunError, match=r"peeking cannot be recorded here \(.*use --compile off"):
-        trainer._run(peeking, real, draws)
+    found = [trainer._run(peeking, real, draws)["mean"] for _ in range(WARM_UP + 2)]
+    assert len(set(map(float, found))) == 1 and tracer.recorded == 0
+    (said,) = [each.message for each in caplog.records if "not recorded" in each.message]
+    assert said.startswith("peeking is run as it is and not recorded: It appears that you're trying to get")
 
 
-def test_memory_that_runs_out_is_told_as_that(ready, monkeypatch):
-    def full(self, work):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+def test_the_first_cause_is_told(ready, caplog, monkeypatch):
+    """Ending a recording that failed fails too, and would be all that one hears of."""
 
-    monkeypatch.setattr(Tracer, "record", full)
-    trainer, _ = recorded(ready, smallest())
-    with pytest.raises(torch.OutOfMemoryError):
-        for _ in range(STEPS):
-            trainer.advance()
+    def failing(self, work):
+        try:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        except RuntimeError:
+            raise RuntimeError("the recording was not ended")  # noqa: B904 - as torch does it
+
+    monkeypatch.setattr(Tracer, "record", failing)
+    trainer, tracer = recorded(ready, smallest())
+    for _ in range(STEPS):
+        trainer.advance()
+    said = [each.message for each in caplog.records if "not recorded" in each.message]
+    assert len(said) == 2 and all(each.endswith(": CUDA out of memory") for each in said)
+    assert tracer.as_it_is == 2 * STEPS
 
 
 # Optimisers -------------------------------------------------------------------------------------
@@ -209,11 +248,12 @@ def test_a_checkpoint_is_the_same_whether_recorded_or_not(ready):
     plain, (trainer, _) = ready(smallest()).trainer, recorded(ready, smallest())
     for _ in range(STEPS):
         plain.advance(), trainer.advance()
+    trainer.game.generator.optimizer.param_groups[0]["capturable"] = True  # as on a GPU
     mine, theirs = (optimizer_state(each.game.generator.optimizer) for each in (trainer, plain))
     for one, other in zip(mine["param_groups"], theirs["param_groups"], strict=True):
         assert one.keys() == other.keys()
         assert {key: type(value) for key, value in one.items()} == {k: type(v) for k, v in other.items()}
-        assert one["lr"] == pytest.approx(other["lr"], rel=1e-6)
+        assert one["lr"] == pytest.approx(other["lr"], rel=1e-6) and one["capturable"] is False
 
 
 @pytest.mark.parametrize("kind", ["adam", "rmsprop", "sgd", "adadelta"])
@@ -260,6 +300,8 @@ def test_waits_are_told_apart_from_other_warnings(monkeypatch):
     with pytest.warns(UserWarning, match="something else") as told, waits_noted() as waits:
         warnings.warn("something else", stacklevel=1)
         warnings.warn("called a synchronizing CUDA operation (at ...)", stacklevel=1)
+        warnings.warn("Synchronization debug mode is a prototype feature", stacklevel=1)
+        warnings.warn("it has capturable=True,\nyou should set capturable=False.", stacklevel=1)
     assert len(told) == 1 and len(waits) == 1 and waits[0].startswith(f"{__file__}:")
     assert modes == ["warn", 0]
 
@@ -282,6 +324,7 @@ def test_work_is_recorded_on_the_stream_on_which_it_was_done_before(monkeypatch)
         "graph_pool_handle": lambda: (0, 1),
         "current_stream": lambda device: current,
         "stream": lambda chosen: nullcontext(said.append("works" if chosen is stream else "?")),
+        "set_stream": lambda chosen: said.append("goes back" if chosen is current else "?"),
         "CUDAGraph": mock.MagicMock,
         "graph": graph,
         "get_sync_debug_mode": lambda: 0,
@@ -289,25 +332,37 @@ def test_work_is_recorded_on_the_stream_on_which_it_was_done_before(monkeypatch)
     }.items():
         monkeypatch.setattr(torch.cuda, name, double)
     graphs = CudaGraphs(torch.device("cuda"))
-    with graphs.aside():
+    with graphs.aside(watched=True):
         pass
     assert said == ["waits", "works", "waited for"]
     values, replay = graphs.record(lambda: torch.ones(2))
-    assert values.tolist() == [1, 1] and callable(replay)
+    assert values.tolist() == [1, 1] and callable(replay) and said[3:] == ["goes back"]
+    with pytest.raises(ZeroDivisionError):
+        graphs.record(lambda: torch.ones(2) / (1 // 0))
+    assert said[3:] == ["goes back"] * 2
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU here")
-@pytest.mark.parametrize("name", GAMES)
-def test_it_is_the_same_game_on_a_gpu(engine, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "bf16", "networks"),
+    [
+        *((name, False, "plain") for name in GAMES),
+        ("the mission's", True, "plain"),
+        ("the mission's", False, "compiled"),
+    ],
+)
+def test_it_is_the_same_game_on_a_gpu(engine, tmp_path, monkeypatch, name, bf16, networks):
+    if networks == "plain":
+        monkeypatch.setattr("ambientkit.trainer.compile_networks", lambda game, plan: [])
     found = []
     for compiled in (False, True):
-        machine = Machine(torch.device("cuda"), False, compiled=compiled)
+        machine = Machine(torch.device("cuda"), bf16, compiled=compiled)
         prepared = fakes.prepare(engine.load(game(**GAMES[name])), machine, tmp_path / "cache")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("ambientkit.trainer.compile_networks", lambda game, plan: [])
-            trainer = prepared.trainer(tmp_path, lambda built: fakes.lifecycle(list(built)))
+        trainer = prepared.trainer(tmp_path, lambda built: fakes.lifecycle(list(built)), warm=False)
         found.append([trainer.advance() for _ in range(STEPS)])
-        assert isinstance(trainer._run, Recordings) == compiled
-    for plain, recorded_ in zip(*found, strict=True):
+    kept = trainer._run._kept
+    assert len(kept) >= (1 if name == "a shared pass" else 2) and all(kept.values())
+    tolerance = 3e-2 if bf16 else 1e-3
+    for plain, replayed in zip(*found, strict=True):
         for term, value in plain.items():
-            torch.testing.assert_close(value, recorded_[term], rtol=1e-3, atol=1e-5)
+            torch.testing.assert_close(value, replayed[term], rtol=tolerance, atol=tolerance / 100)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from waiting import Waits
 
 from ambientkit import Context, Engine, Options
 from ambientkit.testing import check_component, option_corners
@@ -28,6 +29,7 @@ NEED_MORE = {
     "learned_masks": "a run that makes masks: tests/test_learned_masks.py",
     "sequence": "other sensors: below",
 }
+LOOKS = {"poisson_noise": "it sums as far as the rarest count asks for"}
 BLIND = "every_pixel_is_sometimes_seen"
 WAIVED = {
     f"half-sides=('{side}',)": {BLIND: "one half is always hidden, as the options ask for"}
@@ -68,6 +70,27 @@ def corners() -> list[Any]:
 def test_every_built_in_sensor_keeps_its_contract(kind: str, options: Options, waived: dict[str, str] | None):
     entry = ENGINE.plugins.require("measurement", kind)
     assert check_component(entry, options=options, context=CONTEXT, waived=waived)
+
+
+@pytest.mark.parametrize(("kind", "options", "waived"), corners())
+def test_no_built_in_sensor_makes_a_gpu_wait(kind: str, options: Options, waived: dict[str, str] | None):
+    """Once what it keeps was sent there. A step of training could not be recorded, and would be slow."""
+    if kind in LOOKS:
+        pytest.skip(f"{kind} looks at values: {LOOKS[kind]}")
+    sensor = ENGINE.plugins.require("measurement", kind).component.build(options, CONTEXT)
+    images = torch.zeros(4, *SHAPE)
+    for _ in range(2):
+        with Waits() as waits:
+            theta = sensor.sample(4, SHAPE, torch.Generator().manual_seed(0))
+            sensor.measure(images, theta), sensor.observed(theta, SHAPE), sensor.known(theta)
+    assert not waits.found
+
+
+def test_waits_are_noted():
+    with Waits() as waits:
+        numbers = torch.arange(4.0)
+        numbers[numbers > 2], numbers.sum().item(), numbers.new_tensor(3), numbers.nonzero()
+    assert len(waits.found) == 4
 
 
 def test_no_sensor_is_left_out():

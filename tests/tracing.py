@@ -24,9 +24,9 @@ class Tracer:
         self.as_it_is = 0
 
     @contextmanager
-    def aside(self) -> Iterator[list[str]]:
+    def aside(self, watched: bool) -> Iterator[list[str]]:
         self.as_it_is += 1
-        yield list(self.waits)
+        yield list(self.waits) if watched else []
 
     def record(self, work: Work) -> tuple[torch.Tensor, Callable[[], None]]:
         """Tracing does the work, which a GPU would not; so the first replay has only to hand it over."""

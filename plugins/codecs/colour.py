@@ -8,27 +8,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ambientkit import Constant
+
 from .dct import continued, shifted_right
 from .rounding import floor, within
 
 # JFIF 1.02, times 2^16 and rounded; rows Y, Cb, Cr
-_FORWARD = ((19595, 38470, 7471), (-11059, -21709, 32768), (32768, -27439, -5329))
-_ROUND = (32768, 32767 + (128 << 16), 32767 + (128 << 16))
+_FORWARD = Constant(((19595, 38470, 7471), (-11059, -21709, 32768), (32768, -27439, -5329)))
+_ROUND = Constant((32768, 32767 + (128 << 16), 32767 + (128 << 16)))
 
 # rows R, G, B from Cb and Cr less 128
-_BACKWARD = ((0, 91881), (-22554, -46802), (116130, 0))
+_BACKWARD = Constant(((0, 91881), (-22554, -46802), (116130, 0)))
 
 
 def to_planes(pixels: Tensor) -> tuple[Tensor, Tensor]:
     """RGB (n, 3, H, W) of 0..255 to Y (n, H, W) and the colour differences (n, 2, H, W), in 0..255."""
-    mixed = torch.einsum("pc,nchw->nphw", pixels.new_tensor(_FORWARD), pixels)
-    planes = floor(mixed, 2.0**-16, pixels.new_tensor(_ROUND).view(-1, 1, 1) * 2.0**-16)
+    mixed = torch.einsum("pc,nchw->nphw", _FORWARD.like(pixels), pixels)
+    planes = floor(mixed, 2.0**-16, _ROUND.like(pixels).view(-1, 1, 1) * 2.0**-16)
     return planes[:, 0], planes[:, 1:]
 
 
 def to_pixels(luminance: Tensor, colour: Tensor) -> Tensor:
     """The way back, to RGB (n, 3, H, W), clipped to 0..255."""
-    mixed = torch.einsum("cp,nphw->nchw", colour.new_tensor(_BACKWARD), colour - 128)
+    mixed = torch.einsum("cp,nphw->nchw", _BACKWARD.like(colour), colour - 128)
     return within(luminance.unsqueeze(1) + shifted_right(mixed, 16), 0, 255)
 
 

@@ -10,52 +10,62 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ambientkit import Constant
+
 from .rounding import floor, nearest, within
 
 SIDE = 8
 
 # ITU-T T.81, annex K.1, tables K.1 and K.2, row by row
-LUMINANCE = (
-    (16, 11, 10, 16, 24, 40, 51, 61),
-    (12, 12, 14, 19, 26, 58, 60, 55),
-    (14, 13, 16, 24, 40, 57, 69, 56),
-    (14, 17, 22, 29, 51, 87, 80, 62),
-    (18, 22, 37, 56, 68, 109, 103, 77),
-    (24, 35, 55, 64, 81, 104, 113, 92),
-    (49, 64, 78, 87, 103, 121, 120, 101),
-    (72, 92, 95, 98, 112, 100, 103, 99),
+LUMINANCE = Constant(
+    (
+        (16, 11, 10, 16, 24, 40, 51, 61),
+        (12, 12, 14, 19, 26, 58, 60, 55),
+        (14, 13, 16, 24, 40, 57, 69, 56),
+        (14, 17, 22, 29, 51, 87, 80, 62),
+        (18, 22, 37, 56, 68, 109, 103, 77),
+        (24, 35, 55, 64, 81, 104, 113, 92),
+        (49, 64, 78, 87, 103, 121, 120, 101),
+        (72, 92, 95, 98, 112, 100, 103, 99),
+    )
 )
-CHROMINANCE = (
-    (17, 18, 24, 47, 99, 99, 99, 99),
-    (18, 21, 26, 66, 99, 99, 99, 99),
-    (24, 26, 56, 99, 99, 99, 99, 99),
-    (47, 66, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
-    (99, 99, 99, 99, 99, 99, 99, 99),
+CHROMINANCE = Constant(
+    (
+        (17, 18, 24, 47, 99, 99, 99, 99),
+        (18, 21, 26, 66, 99, 99, 99, 99),
+        (24, 26, 56, 99, 99, 99, 99, 99),
+        (47, 66, 99, 99, 99, 99, 99, 99),
+        (99, 99, 99, 99, 99, 99, 99, 99),
+        (99, 99, 99, 99, 99, 99, 99, 99),
+        (99, 99, 99, 99, 99, 99, 99, 99),
+        (99, 99, 99, 99, 99, 99, 99, 99),
+    )
 )
 
 # The transform's rows at the four samples left of the middle, times 2^13 sqrt(8); the right half mirrors
 # them, with the sign turned in odd rows. They are sums of libjpeg's rounded constants, and so differ by up
 # to 1 from the rounded cosines.
-_LEFT_HALF = (
-    (8192, 8192, 8192, 8192),
-    (11363, 9633, 6437, 2260),
-    (10703, 4433, -4433, -10703),
-    (9633, -2259, -11362, -6436),
-    (8192, -8192, -8192, 8192),
-    (6437, -11362, 2261, 9633),
-    (4433, -10704, 10704, -4433),
-    (2260, -6436, 9633, -11363),
+_LEFT_HALF = Constant(
+    (
+        (8192, 8192, 8192, 8192),
+        (11363, 9633, 6437, 2260),
+        (10703, 4433, -4433, -10703),
+        (9633, -2259, -11362, -6436),
+        (8192, -8192, -8192, 8192),
+        (6437, -11362, 2261, 9633),
+        (4433, -10704, 10704, -4433),
+        (2260, -6436, 9633, -11363),
+    )
 )
 
+_SIGNS = Constant([[1], [-1]] * 4)
 
-def tables(base: tuple[tuple[int, ...], ...], quality: Tensor) -> Tensor:
+
+def tables(base: Constant, quality: Tensor) -> Tensor:
     """Quantisation tables (n, 1, 8, 8) for qualities (n,) of 1..100, by libjpeg's formula."""
     quality = quality.double().view(-1, 1, 1, 1)
     percent = torch.where(quality < 50, (5000 / quality).floor(), 200 - 2 * quality)
-    return ((quality.new_tensor(base) * percent + 50) / 100).floor().clamp(1, 255)
+    return ((base.like(quality) * percent + 50) / 100).floor().clamp(1, 255)
 
 
 def through_blocks(plane: Tensor, table: Tensor) -> Tensor:
@@ -95,9 +105,8 @@ def _decoded(coefficients: Tensor, table: Tensor) -> Tensor:
 
 def _transform(like: Tensor) -> Tensor:
     """The transform, (8, 8)."""
-    left = like.new_tensor(_LEFT_HALF)
-    signs = like.new_tensor([1, -1] * 4).unsqueeze(1)
-    return torch.cat([left, left.flip(1) * signs], dim=1)
+    left = _LEFT_HALF.like(like)
+    return torch.cat([left, left.flip(1) * _SIGNS.like(like)], dim=1)
 
 
 def _blocks(plane: Tensor) -> Tensor:

@@ -163,7 +163,7 @@ class MaskSensor(_Sensor):
         observed = self.observed(theta, tuple(images.shape[1:]))
         # The noise is on [0, 1] in deepinv, half as wide as [-1, 1].
         seen = images + 2 * self.noise * theta[NOISE].to(images.dtype) if self.noise else images
-        return torch.where(observed, seen, images.new_tensor(BLACK))
+        return torch.where(observed, seen, BLACK)
 
     def observed(self, theta: Theta, image_shape: Shape) -> Tensor:
         """Bool (n, 1 or C, H, W), True where a pixel is kept."""

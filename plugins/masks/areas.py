@@ -83,7 +83,7 @@ class ObservedSquare(MaskingMeasurement):
         many = (n, 2 if self.rectangle else 1)
         side = torch.randint(self.smallest, self.largest + 1, many, generator=generator, device=device)
         side = side.expand(n, 2).contiguous()
-        places = torch.tensor([height, width], device=device) - side + 1
+        places = torch.stack([height + 1 - side[:, 0], width + 1 - side[:, 1]], 1)
         return {
             "corner": torch.randint(SPAN, (n, 2), generator=generator, device=device) % places,
             "side": side,
@@ -121,13 +121,13 @@ class Half(MaskingMeasurement):
     def observed(self, theta: Theta, image_shape: Shape) -> Tensor:
         """Bool (n, 1, H, W), False in the hidden half."""
         height, width = image_shape[-2:]
-        masks = torch.ones(len(self.sides), 1, height, width, dtype=torch.bool, device=theta["side"].device)
-        hidden = {
-            "left": (slice(None), slice(width // 2)),
-            "right": (slice(None), slice(width - width // 2, None)),
-            "top": (slice(height // 2), slice(None)),
-            "bottom": (slice(height - height // 2, None), slice(None)),
+        rows = torch.arange(height, device=theta["side"].device).view(-1, 1)
+        columns = torch.arange(width, device=rows.device)
+        seen = {
+            "left": columns >= width // 2,
+            "right": columns < width - width // 2,
+            "top": rows >= height // 2,
+            "bottom": rows < height - height // 2,
         }
-        for mask, side in zip(masks, self.sides, strict=True):
-            mask[0][hidden[side]] = False
+        masks = torch.stack([seen[side].expand(1, height, width) for side in self.sides])
         return masks[theta["side"]]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ambientkit import Measurement
+from ambientkit import Constant, Measurement
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Shape, Theta
 
@@ -30,6 +30,7 @@ class ConvolveNoise(Measurement):
         if len(profile) % 2 == 0:
             raise DataError(f"a kernel of {len(profile)} pixels has no middle pixel; use an odd size")
         self.profile = tuple(profile)
+        self._weights = Constant(self.profile)
         self.noise = noise
         self.border = border or Border()
         self.random = noise > 0
@@ -56,7 +57,7 @@ class ConvolveNoise(Measurement):
     def _blurred(self, images: Tensor) -> Tensor:
         """The kernel over each channel alone."""
         channels, side = images.shape[1], len(self.profile)
-        profile = images.new_tensor(self.profile)
+        profile = self._weights.like(images)
         kernel = torch.outer(profile, profile).repeat(channels, 1, 1, 1)  # (C, 1, k, k)
         return functional.conv2d(self.border.around(images, side // 2), kernel, groups=channels)
 

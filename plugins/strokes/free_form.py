@@ -50,7 +50,7 @@ class FreeForm(MaskingMeasurement):
         """
         height, width = image_shape[-2:]
         device, most = generator.device, self.brush.strokes[1]
-        sides = torch.tensor([height, width], dtype=torch.float32, device=device)
+        sides = torch.stack([torch.full((), float(side), device=device) for side in (height, width)])
         steps = self._steps(n, math.hypot(height, width), generator)
         start = torch.rand(n, most, 1, 2, generator=generator, device=device) * sides
         path = torch.cat([start, start + steps.cumsum(2)], 2)

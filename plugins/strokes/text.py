@@ -45,10 +45,9 @@ class TextOverlay(MaskingMeasurement):
         first = torch.randint(1, len(self.font), (n,), generator=generator, device=device)
         drawn[:, 0, 0] = first
         scale = torch.randint(self.scale[0], self.scale[1] + 1, (n,), generator=generator, device=device)
-        sides = torch.tensor(image_shape[-2:], device=device)
-        text = torch.tensor(text_dots(self.lines, self.characters), device=device)
-        places = sides - text * scale.unsqueeze(-1) + 1
-        corner = torch.randint(SPAN, (n, 2), generator=generator, device=device) % places
+        text = text_dots(self.lines, self.characters)
+        free = [side + 1 - dots * scale for side, dots in zip(image_shape[-2:], text, strict=True)]
+        corner = torch.randint(SPAN, (n, 2), generator=generator, device=device) % torch.stack(free, 1)
         return {"characters": drawn.to(torch.uint8), "scale": scale, "corner": corner}
 
     def observed(self, theta: Theta, image_shape: Shape) -> Tensor:
