@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +19,19 @@ from ambientkit.data import Batches, HoldOut
 from ambientkit.draws import Dice
 from ambientkit.errors import Interrupted, NonFiniteError, RunError, RunFolderError
 from ambientkit.interfaces import Evaluated, Measured, Metric, RunInfo, Terms
-from ambientkit.optim import (
-    AveragedNetwork,
-    batch_norms,
-    load_optimizer,
-    optimizer_state,
-    reestimate_batch_norm,
-)
+from ambientkit.optim import AveragedNetwork, load_optimizer, optimizer_state
 from ambientkit.recipe import Plan
 from ambientkit.recording import runner_of
 from ambientkit.resident import brought
-from ambientkit.round_trip import Draws, hide_more
+from ambientkit.round_trip import Draws
 from ambientkit.run_folder import update_run
 from ambientkit.schedule import Pace
 from ambientkit.shared_norm import all_playing
 from ambientkit.streams import global_stream
 from ambientkit.updates import Game, discriminator_update, generator_update, shared_update
+from ambientkit.use import Use
 
 log = logging.getLogger("ambientkit")
-REESTIMATION_BATCHES = 32
 SETTLED_EVERY = 50  # steps after which a GPU is asked whether all was finite
 
 
@@ -105,6 +97,8 @@ class Trainer:
             n=self.batches.size,
             seed=self.plan.recipe.seed,
         )
+        elsewhere = self.plan.evaluation is not None
+        self._use = Use(self.game, self.dice, self._brought, self.batches.per_epoch, elsewhere)
 
     # The loop ------------------------------------------------------------------------------------
 
@@ -289,36 +283,10 @@ class Trainer:
         return next(evaluation.completions(self._completer(), held_out, count, count))
 
     def inference(self) -> nn.Module:
-        """The generator as it is used: averaged, in evaluation mode, batch norm re-estimated where needed."""
+        """The generator as it is used, at this step."""
         if self._inference is None or self._inference[0] != self.step:
-            self._inference = (self.step, self._make_inference())
+            self._inference = (self.step, self._use.network(self.average))
         return self._inference[1]
-
-    def _make_inference(self) -> nn.Module:
-        if self.average and not self._needs_reestimation():
-            return self.average.network
-        network = copy.deepcopy(self.average.network if self.average else self.game.generator.network).eval()
-        if self._needs_reestimation():
-            reestimate_batch_norm(network, self._forwards(network))
-        return network
-
-    def _needs_reestimation(self) -> bool:
-        return self.game.method.further is not None and bool(batch_norms(self.game.generator.network))
-
-    def _forwards(self, network: nn.Module) -> Iterator[Tensor]:
-        """`network` on whole batches: the first process does this alone, and must see what one would."""
-        machine, filler = self.game.machine, copy.deepcopy(network)  # whose own statistics matter to nobody
-        for counter in range(min(REESTIMATION_BATCHES, self.batches.per_epoch)):
-            draws = self.dice("re-estimation", counter)
-            measured = self._as_used(machine.send(self._brought(counter)), draws, filler)
-            yield machine.run(network, measured, draws.latent)
-
-    def _as_used(self, measured: Measured, draws: Draws, filler: nn.Module) -> Measured:
-        """What the generator meets in use: measurements; where others are evaluated, all with more hidden."""
-        if self.plan.evaluation is None or draws.further_chosen is None:
-            return measured
-        everywhere = replace(draws, further_chosen=torch.ones_like(draws.further_chosen))
-        return hide_more(self.game.method, partial(self.game.machine.run, filler), measured, everywhere)
 
     # Checkpoints ---------------------------------------------------------------------------------
 
@@ -328,7 +296,7 @@ class Trainer:
             return checkpoints.folder_of(self.folder, self.step)
         self.game.watch.settle()
         networks = self._networks()
-        if self._needs_reestimation():
+        if self._use.reestimates:
             networks["inference"] = self.inference()
         path = checkpoints.write(self.folder, self.step, networks, self._state(), self.plan.resolved())
         self._kept = self.step

@@ -10,8 +10,7 @@ import pytest
 import torch
 from ambientkit_plugins.masks.sensors import BlockPatch
 
-from ambientkit import hookimpl
-from ambientkit import trainer as trainer_module
+from ambientkit import hookimpl, use
 from ambientkit.errors import NonFiniteError, PluginError, RunFolderError
 from ambientkit.group import Group
 from ambientkit.optim import batch_norms
@@ -293,7 +292,7 @@ def by_hand(trainer) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_no_more_batches_are_used_than_needed(ready, tiny, monkeypatch):
-    monkeypatch.setattr(trainer_module, "REESTIMATION_BATCHES", 3)
+    monkeypatch.setattr(use, "REESTIMATION_BATCHES", 3)
     trainer = ready(tiny(further=fakes.FURTHER)).trainer
     asked = []
     gather = type(trainer.batches).__call__
