@@ -17,7 +17,7 @@ from ambientkit.cli_runs import complete, generate, resume, run, runs
 from ambientkit.cli_shell import Shell, examples
 from ambientkit.errors import FAILURES, AmbientkitError, InputError, Interrupted, RecipeError
 from ambientkit.mishaps import explained
-from ambientkit.registry import did_you_mean
+from ambientkit.names import did_you_mean
 
 
 class Verbs(click.Group):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,9 +21,10 @@ from ambientkit.cli_shell import (
     print_json,
     run_argument,
 )
-from ambientkit.engine import Engine
-from ambientkit.evaluating.wishes import Wishes
 from ambientkit.run_folder import read_run
+
+if TYPE_CHECKING:
+    from ambientkit.engine import Engine
 
 
 @click.command(
@@ -88,6 +90,8 @@ def evaluate(
     The pictures and holes are those that training held out. data.source.KEY=VALUE says where the data
     lie now, if they were moved.
     """
+    from ambientkit.evaluating.wishes import Wishes
+
     wishes = Wishes(baselines, blend, samples, bootstrap)
     with shell.progress() as progress:
         done = engine.evaluate(

@@ -12,9 +12,9 @@ import click
 from ambientkit.cli_shell import Shell, examples, json_option, plugin_option, print_json, recipe_arguments
 from ambientkit.cli_tables import table
 from ambientkit.durable import write_text
-from ambientkit.engine import Engine
 
 if TYPE_CHECKING:
+    from ambientkit.engine import Engine
     from ambientkit.inspecting.further import Further
     from ambientkit.inspecting.inspection import Inspection
     from ambientkit.inspecting.noise import Noise

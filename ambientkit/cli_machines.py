@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,7 +21,9 @@ from ambientkit.cli_shell import (
     recipe_arguments,
     run_argument,
 )
-from ambientkit.engine import Engine
+
+if TYPE_CHECKING:
+    from ambientkit.engine import Engine
 
 GIB = 2**30
 

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ambientkit import cli_tables, recipe_yaml
+from ambientkit import cli_tables
 from ambientkit.cli_shell import Shell, examples, json_option, print_json
 from ambientkit.errors import InputError
-from ambientkit.plugin_check import CheckedComponent, load_plugin
-from ambientkit.registry import CATEGORIES
-from ambientkit.scaffold import new_plugin as write_package
+from ambientkit.names import CATEGORIES
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ambientkit.plugin_check import CheckedComponent
     from ambientkit.testing import Finding
 
 
@@ -43,6 +42,8 @@ def new_plugin(shell: Shell, name: str, kind: str, out: Path) -> None:
     It is a folder ambientkit-NAME with a small component, a recipe and tests, to be changed bit by bit.
     Nothing is ever overwritten.
     """
+    from ambientkit.scaffold import new_plugin as write_package
+
     folder = write_package(name, kind, out)
     click.echo(folder)
     shell.note(
@@ -93,6 +94,8 @@ def check_plugin(
 
 def _checked(shell: Shell, target: str, options: dict[str, Any], corners: bool) -> list[CheckedComponent]:
     shell.note(f"{target}: its code is run now; a plugin may do whatever you may do")
+    from ambientkit.plugin_check import load_plugin
+
     plugin = load_plugin(target)
     return list(plugin.check(options, corners=corners))
 
@@ -101,6 +104,8 @@ def _option(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not key or not equals:
         raise InputError(f"--option {text!r} is no KEY=VALUE; write, for instance, --option size=28")
+    from ambientkit import recipe_yaml
+
     return key, recipe_yaml.parse(value, "--option").plain()
 
 

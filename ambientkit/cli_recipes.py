@@ -6,16 +6,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import yaml
 
-from ambientkit import cli_tables, recipe_file, recipe_schema
+from ambientkit import cli_tables
 from ambientkit.cli_shell import Shell, examples, json_option, plugin_option, print_json, recipe_arguments
 from ambientkit.durable import write_text
-from ambientkit.engine import Engine
 from ambientkit.errors import InputError, PluginError, RecipeError
-from ambientkit.registry import CATEGORIES, Registered
+from ambientkit.names import CATEGORIES
+
+if TYPE_CHECKING:
+    from ambientkit.engine import Engine
+    from ambientkit.registry import Registered
 
 SCHEMA = "# yaml-language-server:"
 
@@ -50,6 +53,10 @@ def show(recipe: str, overrides: tuple[str, ...], origins: bool, engine: Engine)
 
     Its parents are merged, its overrides applied, and every default is filled in.
     """
+    import yaml
+
+    from ambientkit import recipe_file
+
     plan = engine.load(recipe, *overrides)
     if not origins:
         click.echo(yaml.safe_dump(plan.resolved(), sort_keys=False, allow_unicode=True), nl=False)
@@ -68,6 +75,8 @@ def copy(shell: Shell, recipe: str, destination: Path, force: bool) -> None:
 
     RECIPE is the name of one that comes with ambientkit, or a file; DEST is a file or a folder.
     """
+    from ambientkit import recipe_file
+
     found = recipe_file.find(recipe)
     target = destination / found.name if destination.is_dir() else destination
     if target.exists() and (target.samefile(found) or not force):
@@ -88,6 +97,8 @@ def schema(out: Path | None, engine: Engine) -> None:
 
     It has the options of every component that is installed.
     """
+    from ambientkit import recipe_schema
+
     text = json.dumps(recipe_schema.schema(engine.plugins.registry), indent=2, ensure_ascii=False)
     if out is None:
         click.echo(text)

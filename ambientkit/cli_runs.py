@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import yaml
 
 from ambientkit import cli_tables
 from ambientkit.blends import Blend
@@ -27,11 +27,13 @@ from ambientkit.cli_shell import (
     recipe_arguments,
     run_argument,
 )
-from ambientkit.engine import Engine, RunResult
 from ambientkit.errors import InputError, RunFolderError
 from ambientkit.processes import own_rank
-from ambientkit.recipe import Plan
 from ambientkit.run_folder import RunSummary, list_runs, read_run, summarise
+
+if TYPE_CHECKING:
+    from ambientkit.engine import Engine, RunResult
+    from ambientkit.recipe import Plan
 
 
 @click.command(
@@ -170,6 +172,8 @@ def _report(shell: Shell, done: RunResult, as_json: bool) -> None:
 
 def made_with(folder: Path) -> str:
     """The recipe, seed and data behind the figures of a run."""
+    import yaml
+
     try:
         resolved = yaml.safe_load((folder / "resolved.yaml").read_text("utf-8"))
         data = resolved["data"]

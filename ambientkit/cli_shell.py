@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from ambientkit.blends import BLENDS
-from ambientkit.containment import contained
-from ambientkit.engine import Engine
-from ambientkit.plugins import Discovery
-from ambientkit.run_folder import finite
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the engine is imported by verbs when they are run, so that `--help` stays fast
     from rich.console import Console, RenderableType
+
+    from ambientkit.engine import Engine
+    from ambientkit.plugins import Discovery
 
 Verb = TypeVar("Verb", bound=Callable[..., Any])
 
@@ -75,6 +74,8 @@ def _console(*, stderr: bool) -> Console:
 
 def print_json(data: Any) -> None:
     """Print plain data as JSON."""
+    from ambientkit.run_folder import finite
+
     click.echo(json.dumps(finite(data), indent=2, ensure_ascii=False, default=str, allow_nan=False))
 
 
@@ -98,8 +99,15 @@ def listed_plugin_option(verb: Verb) -> Verb:
 
 
 def _plugin_option(verb: Verb, discover: Discovery) -> Verb:
+    def found(_context: click.Context, _option: click.Parameter, files: tuple[str, ...]) -> Engine:
+        from ambientkit.engine import Engine
+
+        return Engine(files=files, discover=discover)
+
     @wraps(verb)
     def held(*arguments: Any, engine: Engine, **options: Any) -> Any:
+        from ambientkit.containment import contained
+
         with contained(engine.plugins.registry):
             return verb(*arguments, engine=engine, **options)
 
@@ -109,7 +117,7 @@ def _plugin_option(verb: Verb, discover: Discovery) -> Verb:
         metavar="FILE.py",
         multiple=True,
         type=click.Path(path_type=Path),
-        callback=lambda _context, _option, files: Engine(files=files, discover=discover),
+        callback=found,
         help="Load a plugin from a single file, which executes it. May be repeated.",
     )(cast(Verb, held))
 

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ambientkit.plugins import PluginReport
-from ambientkit.registry import Options
-from ambientkit.run_folder import RunSummary
-
 if TYPE_CHECKING:  # rich is imported where something is shown, so that `--help` stays fast
     from rich.table import Table
     from rich.text import Text
+
+    from ambientkit.plugins import PluginReport
+    from ambientkit.registry import Options
+    from ambientkit.run_folder import RunSummary
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> Table:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from ambientkit.engine import Engine
 from ambientkit.errors import PluginError
+from ambientkit.names import did_you_mean
 from ambientkit.plugin_sources import GROUP
 from ambientkit.plugins import PluginReport, Plugins
 from ambientkit.recipe import Choice
 from ambientkit.recipe_check import choose
-from ambientkit.registry import Registered, did_you_mean
+from ambientkit.registry import Registered
 
 if TYPE_CHECKING:
     from ambientkit.testing import Finding

@@ -15,9 +15,10 @@ import pydantic
 
 from ambientkit.errors import FAILURES, PluginError
 from ambientkit.hookspecs import HOOK_API, Lifecycle, Registration
+from ambientkit.names import CATEGORIES, did_you_mean
 from ambientkit.plugin_sources import Candidate
 from ambientkit.recipe import FidelitySpec, MetricSpec
-from ambientkit.registry import CATEGORIES, Component, Options, Registered, Spec, did_you_mean
+from ambientkit.registry import Component, Options, Registered, Spec
 
 CATEGORY_OF_HOOK = {
     "register_datasets": "dataset",

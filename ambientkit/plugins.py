@@ -17,9 +17,10 @@ import pluggy
 from ambientkit.containment import observer
 from ambientkit.errors import FAILURES, PluginError
 from ambientkit.hookspecs import Lifecycle
+from ambientkit.names import CATEGORIES, did_you_mean
 from ambientkit.plugin_loading import describe_failure, load, register_checked
 from ambientkit.plugin_sources import Candidate, from_files, from_object, installed, strangers
-from ambientkit.registry import CATEGORIES, Registered, Registry, did_you_mean
+from ambientkit.registry import Registered, Registry
 
 log = logging.getLogger("ambientkit")
 Discovery = bool | Literal["listed"]

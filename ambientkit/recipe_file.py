@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ambientkit.errors import Place, Problem, RecipeError
+from ambientkit.names import did_you_mean
 from ambientkit.recipe import Plan
 from ambientkit.recipe_check import PluginSource, check
 from ambientkit.recipe_yaml import (
@@ -29,7 +30,6 @@ from ambientkit.recipe_yaml import (
     from_plain,
     parse,
 )
-from ambientkit.registry import did_you_mean
 
 MAX_PARENTS = 10
 """Longest chain of `extends`."""

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ambientkit.errors import Problem
+from ambientkit.names import did_you_mean
 from ambientkit.recipe_yaml import Keys, Node, dotted
-from ambientkit.registry import did_you_mean
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from ambientkit.errors import Problem
+from ambientkit.names import did_you_mean
 from ambientkit.recipe import Plan, Recipe
 from ambientkit.recipe_yaml import Keys, Node, dotted
-from ambientkit.registry import Registered, Registry, did_you_mean
+from ambientkit.registry import Registered, Registry
 
 
 @dataclass(frozen=True)

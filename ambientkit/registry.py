@@ -5,7 +5,6 @@ Imports no torch, so that listings, validation and help stay fast.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
@@ -13,20 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict
 
 from ambientkit.errors import PluginError
+from ambientkit.names import CATEGORIES
 
 if TYPE_CHECKING:
     from ambientkit.interfaces import Context
 
-CATEGORIES = (
-    "dataset",
-    "measurement",
-    "generator",
-    "discriminator",
-    "objective",
-    "fidelity",
-    "metric",
-    "callback",
-)
 Verdict: TypeAlias = Literal["identified", "lower-order marginals only", "not identified", "unknown"]
 
 
@@ -60,7 +50,11 @@ class Options(BaseModel):
 
     nested: ClassVar[Mapping[str, str]] = {}
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        defer_build=True,  # until options are read: of all components that are found a recipe names few
     )
 
     def facts(self) -> frozenset[str] | None:
@@ -163,9 +157,3 @@ class Registry:
     def __iter__(self) -> Iterator[Registered]:
         order: Mapping[str, int] = {category: i for i, category in enumerate(CATEGORIES)}
         yield from sorted(self._entries.values(), key=lambda e: (order[e.category], "/" in e.name, e.name))
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'x'?` for the nearest known word, or "" when none is near."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else ""

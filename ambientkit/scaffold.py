@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 from string import Template
 
 from ambientkit.errors import InputError
+from ambientkit.names import CATEGORIES, did_you_mean
 from ambientkit.plugin_sources import BRIDGES, GROUP
-from ambientkit.registry import CATEGORIES, did_you_mean
 
 ROLES = {
     "dataset": "A data set",

@@ -16,7 +16,8 @@ from pydantic import BaseModel
 from ambientkit import Engine, interfaces, recipe, recipe_file, recipe_train, testing
 from ambientkit.cli_tables import option_rows
 from ambientkit.hookspecs import Lifecycle, Registration
-from ambientkit.registry import CATEGORIES, Registered
+from ambientkit.names import CATEGORIES
+from ambientkit.registry import Registered
 
 ROOT = Path(__file__).parents[1]
 MARKED = re.compile(r"(<!-- made by tests/docs_tables\.py: ([a-z-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from ambientkit.registry import Complaint, Component, Options, Registered, Registry, did_you_mean
+from ambientkit.names import did_you_mean
+from ambientkit.registry import Complaint, Component, Options, Registered, Registry
 
 BASE: dict[str, Any] = {
     "recipe": 1,

@@ -22,8 +22,9 @@ import ambientkit
 from ambientkit import Engine, recipe_file
 from ambientkit.cli import main
 from ambientkit.hookspecs import Lifecycle, Registration
+from ambientkit.names import CATEGORIES
 from ambientkit.recipe_rules import ALL_RULES
-from ambientkit.registry import CATEGORIES, Options
+from ambientkit.registry import Options
 from ambientkit.testing import check_component
 
 FENCE = re.compile(r"(<!-- not run: .+? -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -15,8 +15,9 @@ from docs_tables import ROOT
 import ambientkit
 from ambientkit import Engine, recipe_schema
 from ambientkit.hookspecs import HOOK_API
+from ambientkit.names import CATEGORIES
 from ambientkit.plugin_sources import BRIDGES
-from ambientkit.registry import CATEGORIES, Options
+from ambientkit.registry import Options
 
 HOMES = {"ambientkit": "ambientkit", "ambientkit_plugins": "plugins", "ambientkit_recipes": "recipes"}
 

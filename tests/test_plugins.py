@@ -14,10 +14,10 @@ from pydantic import ConfigDict
 
 from ambientkit import Component, Context, Options, hookimpl
 from ambientkit.errors import PluginError
+from ambientkit.names import CATEGORIES
 from ambientkit.plugin_loading import CATEGORY_OF_HOOK
 from ambientkit.plugin_sources import BRIDGES
 from ambientkit.plugins import Plugins, lifecycle
-from ambientkit.registry import CATEGORIES
 
 pytestmark = pytest.mark.smoke
 

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from ambientkit import Component, Options
 from ambientkit.errors import PluginError
 from ambientkit.interfaces import Context
-from ambientkit.registry import CATEGORIES, Complaint, Registered, Registry, Spec, did_you_mean
+from ambientkit.names import CATEGORIES, did_you_mean
+from ambientkit.registry import Complaint, Registered, Registry, Spec
 
 pytestmark = pytest.mark.smoke
 

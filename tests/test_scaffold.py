@@ -15,8 +15,8 @@ import yaml
 
 from ambientkit import Engine, recipe_schema
 from ambientkit.errors import InputError
+from ambientkit.names import CATEGORIES
 from ambientkit.plugin_check import LoadedPlugin
-from ambientkit.registry import CATEGORIES
 from ambientkit.scaffold import ROLES, new_plugin
 
 LONG = "quite-a-long-name-for-a-{}"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from ambientkit.errors import InputError, PluginError
 from ambientkit.interfaces import Context, Metric
+from ambientkit.names import did_you_mean
 from ambientkit.recipe import Choice, Plan
 from ambientkit.recipe_check import PluginSource, choose
-from ambientkit.registry import did_you_mean
 
 ONLY_WHEN_ASKED = frozenset({"fid", "remeasured_fid"})  # of few pictures they mislead
 

@@ -14,10 +14,11 @@ from torch import nn
 
 from ambientkit.errors import PluginError
 from ambientkit.interfaces import Context
+from ambientkit.names import CATEGORIES
 from ambientkit.plugins import Plugins
 from ambientkit.recipe import Choice
 from ambientkit.recipe_check import choose
-from ambientkit.registry import CATEGORIES, Complaint, Component, Options, Registered, Spec
+from ambientkit.registry import Complaint, Component, Options, Registered, Spec
 from ambientkit.streams import global_stream
 from ambientkit.testing.callbacks import CALLBACK_CHECKS, CallbackCase
 from ambientkit.testing.contract import Checks, ContractError, Finding, Waivers, not_applicable, require

@@ -20,7 +20,7 @@ from typing import Any, Generic, Literal, NoReturn, TypeAlias, TypeVar
 import pluggy
 
 from ambientkit.errors import FAILURES, AmbientkitError
-from ambientkit.registry import did_you_mean
+from ambientkit.names import did_you_mean
 
 CaseT = TypeVar("CaseT")
 Outcome = Literal["passed", "failed", "skipped"]
