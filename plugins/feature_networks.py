@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ambientkit import Constant
 from ambientkit.errors import PluginError
 
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's channels, in [0, 1]
+MEAN = Constant([[[0.485]], [[0.456]], [[0.406]]])  # of ImageNet's channels, in [0, 1]
+DEVIATION = Constant([[[0.229]], [[0.224]], [[0.225]]])
 SIDE = 224
 AT_A_TIME = 4  # maps of few pictures stay in the cache: 64 at a time took more than twice as long on a CPU
 KEPT = 256  # batches of features: the clean side is asked for again by every row of a table
@@ -87,8 +89,7 @@ def _imagenet(pictures: Tensor) -> Tensor:
     unit = (pictures.float() + 1) / 2
     three = unit.expand(-1, 3, -1, -1) if unit.shape[1] == 1 else unit[:, :3]
     large = functional.interpolate(three, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
-    mean, deviation = (large.new_tensor(each).view(1, 3, 1, 1) for each in (MEAN, DEVIATION))
-    return ((large - mean) / deviation).contiguous(memory_format=torch.channels_last)
+    return ((large - MEAN.like(large)) / DEVIATION.like(large)).contiguous(memory_format=torch.channels_last)
 
 
 @lru_cache(maxsize=1)

@@ -129,7 +129,7 @@ def _poisson_of(_options: PoissonNoiseOptions, pictures: Tensor, theta: Theta) -
 
 
 def _poisson_gaussian(options: PoissonGaussianNoiseOptions, pictures: Tensor, theta: Theta) -> Tensor:
-    counted = _poisson(pictures, pictures.new_tensor(options.gain), theta["uniform"])
+    counted = _poisson(pictures, pictures.new_full((), options.gain), theta["uniform"])
     return counted + options.sigma * theta["normal"]
 
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ambientkit import Evaluated
+from ambientkit import Constant, Evaluated
 from ambientkit.errors import PluginError
 
-LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
+LUMINANCE = Constant([[[0.299]], [[0.587]], [[0.114]]])  # ITU-R BT.601
 
 
 def in_unit_range(pictures: Tensor) -> Tensor:
@@ -21,7 +21,7 @@ def luminance(pictures: Tensor) -> Tensor:
     """(n, 1, H, W): BT.601 of three channels, the mean of any other number."""
     if pictures.shape[1] != 3:
         return pictures.mean(1, keepdim=True)
-    return (pictures * pictures.new_tensor(LUMINANCE).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return (pictures * LUMINANCE.like(pictures)).sum(1, keepdim=True)
 
 
 def hidden_values(evaluated: Evaluated) -> Tensor:
