@@ -78,6 +78,20 @@ def _inpainted(y: Tensor, observed: Tensor, fill: Callable[[Picture, Picture], P
 Fill: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 
 
+EXTRA = "pip install 'ambientkit[evaluate]'"
+GREY_OR_COLOUR = (1, 3)  # channels that OpenCV takes
+
+
+def missing_fills(channels: int) -> dict[str, str]:
+    """Why slow yardsticks are not among them, by name."""
+    opencv = "" if find_spec("cv2") else f"OpenCV is not installed: {EXTRA}"
+    if channels not in GREY_OR_COLOUR:
+        opencv = f"OpenCV takes pictures of 1 or 3 channels, and these have {channels}"
+    skimage = "" if find_spec("skimage") else f"scikit-image is not installed: {EXTRA}"
+    reasons = {"Telea": opencv, "Navier-Stokes": opencv, "biharmonic": skimage}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
 def classical_fills(channels: int, slow: bool = False) -> dict[str, Fill]:
     """The yardsticks of every completing run, by the names that its results show.
 
@@ -85,10 +99,8 @@ def classical_fills(channels: int, slow: bool = False) -> dict[str, Fill]:
     those that take long, where scikit-image is installed.
     """
     fills: dict[str, Fill] = {"mean fill": mean_fill, "harmonic fill": harmonic_fill}
-    if find_spec("cv2") and channels in (1, 3):
-        fills["Telea"] = telea_fill
-    if slow and find_spec("cv2") and channels in (1, 3):
-        fills["Navier-Stokes"] = navier_stokes_fill
-    if slow and find_spec("skimage"):
-        fills["biharmonic"] = biharmonic_fill
-    return fills
+    missing = missing_fills(channels)
+    others: dict[str, Fill] = {"Telea": telea_fill}
+    if slow:
+        others |= {"Navier-Stokes": navier_stokes_fill, "biharmonic": biharmonic_fill}
+    return fills | {name: fill for name, fill in others.items() if name not in missing}

@@ -11,6 +11,7 @@ import io
 import json
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from ambientkit.durable import aside_of, put, remove, sweep, write_bytes, write_text
 from ambientkit.errors import RunError, RunFolderError
+from ambientkit.run_folder import read_run
 
 FORMAT = 1
 INFERENCE_ORDER = ("inference", "average", "generator")
@@ -61,8 +63,13 @@ def write(
 
 
 def resume_command(run: Path) -> str:
-    """What to type to go on with a run."""
-    return f"ambientkit resume {shlex.quote(str(run))}"
+    """What to type to go on with a run, with the files of its plugins."""
+    plugins: list[dict[str, str]] = []
+    with suppress(RunFolderError):  # it is asked for where things went wrong, too
+        plugins = read_run(run).get("plugins", [])
+    kinds = (plugin["source"].partition(" ") for plugin in plugins)
+    files = [f"--plugin {shlex.quote(rest)}" for kind, _, rest in kinds if kind == "file"]
+    return " ".join(["ambientkit resume", shlex.quote(str(run)), *files])
 
 
 def _fill(

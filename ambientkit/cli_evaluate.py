@@ -21,7 +21,6 @@ from ambientkit.cli_shell import (
     print_json,
     run_argument,
 )
-from ambientkit.run_folder import read_run
 
 if TYPE_CHECKING:
     from ambientkit.engine import Engine
@@ -115,6 +114,7 @@ def evaluate(
         shell.note(f"left out {name}: {reason}")
     for run in (folder, *against):
         click.echo(made_with(run))
-        for label in read_run(run).get("labels", []):
-            click.echo(f"{run}: {label}")
+    for name, labels in done.labels.items():
+        for label in labels:
+            click.echo(f"{name}: {label}")
     click.echo(", ".join(map(str, written)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import sys
@@ -67,9 +68,14 @@ class Shell:
 def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
+    class Shown(Console):
+        def on_broken_pipe(self) -> None:
+            """Nobody reads on, as under `head`: click ends that in silence."""
+            raise BrokenPipeError(errno.EPIPE, "nobody reads on")
+
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else max(shutil.get_terminal_size().columns, 160)
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+    return Shown(file=stream, width=width, highlight=False, markup=False, emoji=False)
 
 
 def print_json(data: Any) -> None:

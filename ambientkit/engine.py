@@ -27,7 +27,7 @@ from ambientkit.mishaps import told
 from ambientkit.plugins import Discovery, Plugins, lifecycle
 from ambientkit.recipe import Plan
 from ambientkit.recipe_check import choose as choose_component
-from ambientkit.resumption import listed_plugins, require_loaded
+from ambientkit.resumption import changed_plugins, listed_plugins, require_loaded, require_same_code
 from ambientkit.surroundings import begin_at, fitting, logged, met, occupied, status_kept
 
 if TYPE_CHECKING:
@@ -209,6 +209,8 @@ class Engine:
         from ambientkit.machine import choose
 
         plan, record = self._opened(Path(folder))
+        for line in changed_plugins(record, self._provenance(plan)):
+            log.warning("%s: %s; what it makes may differ", folder, line)
         machine = choose(device, record["precision"])
         with contained(self.plugins.registry, PluginError):
             return open_run(Path(folder), plan, record, checkpoint, machine)
@@ -296,6 +298,8 @@ class Engine:
             if not override.startswith(("data.source.", "discriminator_data.source.")):
                 raise InputError(f"{override}: an evaluation changes nothing but data.source.KEY=VALUE")
         plan, record = self._opened(folder, *overrides)
+        changed = require_same_code(folder, record, self._provenance(plan))
+        record = {**record, "labels": [*record["labels"], *changed]}
         step = int(checkpoints.read_meta(checkpoints.find(folder, checkpoint))["step"])
         trained = open_run(folder, plan, record, checkpoint, choose(device, record["precision"]))
         return open_held_out(trained, plan, record, step)

@@ -38,6 +38,7 @@ class Preview:
             *(f"{name}: {count:,} parameters" for name, count in self.parameters.items()),
             f"{self.total_steps:,} steps of {self.batch_size} pictures on {self.device}",
             *self.labels,
+            "how long that takes here: ambientkit bench",
             f"would write to {self.folder}",
         ]
         return "\n".join(lines)

@@ -132,14 +132,11 @@ def _problem(group: Sequence[_Fault], checked: _Checked) -> Problem:
     fault = next((fault for fault in group if not fault.expected), group[0])
     path = (*checked.path, *fault.path)
     if fault.kind == "missing":
-        message, remedy = (
-            _missing([str(f.details["loc"][-1]) for f in group if f.kind == "missing"], fault),
-            "",
-        )
+        message, remedy = _missing([str(f.details["loc"][-1]) for f in group if f.kind == "missing"], fault)
     elif fault.kind == "extra_forbidden":
         message, remedy = _unknown(fault, checked)
     elif fault.expected:
-        message, remedy = _wrong_type(group, fault)
+        message, remedy = _wrong_type(group, fault, checked)
     else:
         message, remedy = _sentence(fault)
     return Problem(checked.tree.nearest(path).place, dotted(path), message, remedy)
@@ -148,22 +145,35 @@ def _problem(group: Sequence[_Fault], checked: _Checked) -> Problem:
 def _unknown(fault: _Fault, checked: _Checked) -> tuple[str, str]:
     word, above = str(fault.path[-1]), fault.path[:-1]
     known = {*_fields_at(checked.model, checked.data, above), *(() if above else checked.also)}
-    near = did_you_mean(word, known) if checked.hints else ""
+    near = did_you_mean(word, known) or _deeper(word, above, checked.model) if checked.hints else ""
     remedy = near or f"known keys: {', '.join(sorted(known))}"
     return f"unknown key {word!r}", remedy
 
 
-def _wrong_type(group: Sequence[_Fault], fault: _Fault) -> tuple[str, str]:
+def _deeper(word: str, above: Keys, model: type[BaseModel]) -> str:
+    """A recipe's key that was written without its section."""
+    if above:
+        return ""
+    for section in model.model_fields:
+        if any(word in inner.model_fields for inner in _models_in(model, section)):
+            return f"did you mean {f'{section}.{word}'!r}?"
+    return ""
+
+
+def _wrong_type(group: Sequence[_Fault], fault: _Fault, checked: _Checked) -> tuple[str, str]:
     expected = " or ".join(dict.fromkeys(fault.expected for fault in group if fault.expected))
     literals = [word for f in group for word in _literals(f)]
     remedy = did_you_mean(fault.value, literals) if isinstance(fault.value, str) else ""
+    if isinstance(fault.value, str) and "kind" in _fields_at(checked.model, checked.data, fault.path):
+        remedy = f"write {{kind: {fault.value}}}"
     return f"must be {expected}, not {shown(fault.value)}", remedy
 
 
-def _missing(names: Sequence[str], fault: _Fault) -> str:
+def _missing(names: Sequence[str], fault: _Fault) -> tuple[str, str]:
     if names[0].isdigit():
-        return f"has too few values ({len(fault.value)})"
-    return f"missing key{'s' if len(names) > 1 else ''} {', '.join(map(repr, names))}"
+        return f"has too few values ({len(fault.value)})", ""
+    remedy = "write 'recipe: 1', the format of recipes" if names[0] == "recipe" else ""
+    return f"missing key{'s' if len(names) > 1 else ''} {', '.join(map(repr, names))}", remedy
 
 
 def _literals(fault: _Fault) -> list[str]:

@@ -51,19 +51,36 @@ def require_loaded(run: Path, listed: Mapping[str, str], loaded: Container[str])
 
 def require_same_plugins(record: Mapping[str, Any], now: Sequence[Mapping[str, str]]) -> None:
     """Raise RunFolderError when a plugin differs from the one that the run was made with."""
-    versions = {(plugin["namespace"], plugin["name"]): plugin["version"] for plugin in record["plugins"]}
-    lines = []
-    for plugin in now:
-        then = versions.get((plugin["namespace"], plugin["name"]), plugin["version"])
-        if then != plugin["version"]:
-            lines.append(f"plugin {plugin['name']}: the run has {then}, here is {plugin['version']}")
+    lines = changed_plugins(record, now)
     if lines:
-        raise RunFolderError(
-            "cannot resume: "
-            + "; ".join(lines)
-            + "; install the version that the run was made with, or give "
-            "the file as it was"
-        )
+        raise RunFolderError(f"cannot resume: {'; '.join(lines)}; {AS_IT_WAS}")
+
+
+AS_IT_WAS = "install the version that the run was made with, or give the file as it was"
+
+
+def changed_plugins(record: Mapping[str, Any], now: Sequence[Mapping[str, str]]) -> list[str]:
+    """A line for each plugin that differs from the one that the run was made with."""
+    versions = {(plugin["namespace"], plugin["name"]): plugin["version"] for plugin in record["plugins"]}
+    pairs = [(versions.get((each["namespace"], each["name"]), each["version"]), each) for each in now]
+    return [
+        f"plugin {each['name']}: the run has {then}, here is {each['version']}"
+        for then, each in pairs
+        if then != each["version"]
+    ]
+
+
+def require_same_code(run: Path, record: Mapping[str, Any], now: Sequence[Mapping[str, str]]) -> list[str]:
+    """What to say of figures taken with other versions of plugins than the run was made with.
+
+    Raises RunFolderError where the code of a single file is another: which sensor or network that now is,
+    nobody knows.
+    """
+    lines = changed_plugins(record, now)
+    edited = [line for line in lines if "sha256:" in line]
+    if edited:
+        raise RunFolderError(f"{run}: {'; '.join(edited)}; {AS_IT_WAS}")
+    return lines
 
 
 def require_same_recipe(recipe: Mapping[str, Any], plan: Plan) -> None:

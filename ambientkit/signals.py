@@ -7,11 +7,13 @@ import signal
 import stat
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from ambientkit.processes import expected
+from ambientkit.processes import expected, own_rank
+
+ACKNOWLEDGED = b"\nStopping after this step, with a checkpoint. Once more ends it at once, without.\n"
 
 _USR1 = getattr(signal, "SIGUSR1", None)  # what batch systems send before the time is up; not on Windows
 _HUP = getattr(signal, "SIGHUP", None)  # the terminal was closed; the same
@@ -36,6 +38,8 @@ def noted() -> Iterator[list[int]]:
 
     def note(number: int, _frame: FrameType | None) -> None:
         asked.append(number)
+        if number == signal.SIGINT and own_rank() == 0:
+            _acknowledge()
         if number == _HUP:
             _into_nothing(mortal)
         for each in before:
@@ -67,6 +71,13 @@ def _ends_with_the_terminal(stream: int) -> bool:
         return os.isatty(stream) or stat.S_ISFIFO(os.fstat(stream).st_mode)
     except OSError:
         return False
+
+
+def _acknowledge() -> None:
+    """To a terminal alone, and past Python's own streams, in the midst of whose work a signal may come."""
+    with suppress(OSError):
+        if os.isatty(2):
+            os.write(2, ACKNOWLEDGED)
 
 
 def _into_nothing(streams: list[int]) -> None:

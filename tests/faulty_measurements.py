@@ -74,6 +74,7 @@ FAULTS: dict[str, list[Fault]] = {
     ],
     "theta_differs_within_a_batch": [
         Fault(sensors.OneDensityABatch, "all 64 pictures of a batch got the same theta"),
+        Fault(sensors.OneShiftABatch, "got the same shift, and those of the next one another"),
     ],
     "theta_of_a_random_sensor_matters": [
         Fault(sensors.IgnoresTheta, "under 64 thetas gave 64 equal measurements"),

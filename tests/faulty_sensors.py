@@ -188,6 +188,17 @@ class OneDensityABatch(Measurement):
         return images * (1 - density) + density
 
 
+class OneShiftABatch(Noisy):
+    """Noise of each picture's own, and a brightness drawn once for the batch."""
+
+    def sample(self, n, image_shape, generator):
+        shift = 0.1 * torch.randn(1, generator=generator, device=generator.device)
+        return super().sample(n, image_shape, generator) | {"shift": shift.repeat(n)}
+
+    def measure(self, images, theta):
+        return super().measure(images, theta) + theta["shift"].to(images.dtype)[:, None, None, None]
+
+
 class IgnoresTheta(Noisy):
     def measure(self, images, theta):
         return images * 0.5

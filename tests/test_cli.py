@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -422,6 +424,17 @@ def test_a_bar_is_drawn_on_a_terminal_and_nowhere_else(monkeypatch):
 
 
 # Machines ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes end otherwise there")
+def test_a_reader_that_has_seen_enough_is_no_bug():
+    """As `head` is."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "ambientkit", "describe", "generator/glcic"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writer)
+    assert done.returncode == 1 and done.stderr == ""
 
 
 def test_bench_says_how_long_the_recipe_takes(recipe):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ambientkit import Evaluated, Measured, Metric, evaluation
-from ambientkit.baselines import classical_fills
+from ambientkit.baselines import classical_fills, missing_fills
 from ambientkit.data import HoldOut
 from ambientkit.machine import choose
 from ambientkit.round_trip import Method
@@ -128,3 +128,15 @@ def test_a_run_tells_its_figures_beside_the_yardsticks(engine, tiny, tmp_path):
     assert set(result.figures) == {"mean_error"}
     assert result.rows["untrained"]["mean_error"] > 0
     assert result.rows["untrained"] != result.figures
+
+
+def test_yardsticks_that_are_missing_say_why(monkeypatch):
+    pytest.importorskip("skimage", reason="ambientkit[evaluate] is not installed")
+    of_four = missing_fills(4)
+    assert "these have 4" in of_four["Telea"] and of_four.keys() == {"Telea", "Navier-Stokes"}
+    monkeypatch.setattr("ambientkit.baselines.find_spec", lambda name: None)
+    missing = missing_fills(3)
+    opencv = "OpenCV is not installed: pip install 'ambientkit[evaluate]'"
+    assert missing["Telea"] == missing["Navier-Stokes"] == opencv
+    assert missing["biharmonic"].startswith("scikit-image is not installed")
+    assert set(classical_fills(3, slow=True)) == {"mean fill", "harmonic fill"}

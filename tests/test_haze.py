@@ -12,7 +12,9 @@ import torch
 from docs_tables import ROOT
 
 from ambientkit import Engine
-from ambientkit.errors import PluginError
+from ambientkit.checkpoints import resume_command
+from ambientkit.errors import PluginError, RunFolderError
+from ambientkit.evaluating.wishes import Wishes
 
 EXAMPLES = ROOT / "docs/examples"
 SHAPE = (3, 16, 20)
@@ -32,6 +34,27 @@ def test_trains_from_another_folder(hazy, tmp_path, monkeypatch):
     assert len(list((result.folder / "samples").iterdir())) == 2
     used = {plugin["name"]: plugin for plugin in hazy.plugins.used(c.registered for c in _choices(hazy))}
     assert used["haze"]["namespace"] == "haze" and used["haze"]["version"].startswith("sha256:")
+
+
+def test_figures_of_an_edited_sensor_are_refused_and_how_to_go_on_is_said(tmp_path, caplog):
+    """It is no longer known what is measured; completing goes on, with a warning."""
+    for name in ("haze.py", "haze.yaml"):
+        shutil.copy(EXAMPLES / name, tmp_path)
+    file = tmp_path / "haze.py"
+
+    def now() -> Engine:
+        return Engine(files=[file], discover=False, cache_dir=tmp_path / "cache")
+
+    few = ("train.steps=2", "train.batch_size=4", "data.source.count=24", "data.holdout=4")
+    run = now().run(tmp_path / "haze.yaml", *few, out=tmp_path / "runs", device="cpu").folder
+    assert resume_command(run) == f"ambientkit resume {run} --plugin {file}"
+    asked = {"metrics": ["composited_psnr"], "wishes": Wishes(bootstrap=0), "device": "cpu"}
+    assert now().evaluate(run, **asked).labels == {"haze/0001-seed0": []}
+    file.write_text(file.read_text().replace("AMBIENTKIT_HOOK_API = 1", "AMBIENTKIT_HOOK_API = 1  # edited"))
+    with pytest.raises(RunFolderError, match=r"plugin haze: the run has sha256:.*give the file as it was"):
+        now().evaluate(run, **asked)
+    now().open(run, device="cpu")
+    assert "what it makes may differ" in caplog.text
 
 
 def _choices(engine):

@@ -100,11 +100,21 @@ SHAPE = {
         "name: 'a b' does not match ^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$",
     ),
     "another format": (changed(recipe=2), "recipe: must be 1, not 2"),
-    "a component that is text": (changed(generator="net"), "generator: must be a mapping, not 'net'"),
+    "a component that is text": (
+        changed(generator="net"),
+        "generator: must be a mapping, not 'net'; write {kind: net}",
+    ),
     "a component without kind": (changed(generator={"width": 3}), "generator: missing key 'kind'"),
     "a kind that is a number": (changed(generator={"kind": 3}), "generator.kind: must be text, not 3"),
     "a list that is a mapping": (changed(metrics={"kind": "seam"}), "metrics: must be a list, not a mapping"),
-    "an item that is text": (changed(metrics=["seam"]), "metrics.0: must be a mapping, not 'seam'"),
+    "an item that is text": (
+        changed(metrics=["seam"]),
+        "metrics.0: must be a mapping, not 'seam'; write {kind: seam}",
+    ),
+    "a key without its section": (
+        changed(steps=40),
+        "steps: unknown key 'steps'; did you mean 'train.steps'?",
+    ),
     "unknown component": (
         changed(measurement={"kind": "blok"}),
         "measurement.kind: unknown measurement 'blok'; did you mean 'block'?",

@@ -153,6 +153,18 @@ def wait_for(condition, seconds: float = 90):
     return found
 
 
+@pytest.mark.parametrize(("terminal", "rank", "told"), [(True, "0", 1), (False, "0", 0), (True, "1", 0)])
+def test_control_c_is_acknowledged_on_a_terminal(monkeypatch, terminal, rank, told):
+    written = []
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr(signals.os, "isatty", lambda stream: terminal)
+    with signals.noted() as asked:
+        monkeypatch.setattr(signals.os, "write", lambda stream, text: written.append((stream, text)))
+        os.kill(os.getpid(), signal.SIGINT)
+        monkeypatch.undo()
+    assert asked == [signal.SIGINT] and written == [(2, signals.ACKNOWLEDGED)] * told
+
+
 def test_under_nohup_a_closed_terminal_is_ignored(monkeypatch):
     monkeypatch.setattr(signal, "getsignal", lambda number: signal.SIG_IGN)
     changed = []

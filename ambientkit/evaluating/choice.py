@@ -50,9 +50,16 @@ def _named(plan: Plan, plugins: PluginSource, names: Sequence[str]) -> Iterator[
     for name in dict.fromkeys(names):
         registered = plugins.registry.find("metric", name)
         if registered is None:
-            remedy = did_you_mean(name, plugins.registry.names("metric")) or "see: ambientkit plugins"
-            raise InputError(f"there is no metric {name!r}; {remedy}")
+            raise InputError(f"there is no metric {name!r}; {_nearest(name, plugins)}")
         yield _of_recipe(plan, name) or choose(registered, {}, plugins)
+
+
+def _nearest(name: str, plugins: PluginSource) -> str:
+    known = plugins.registry.names("metric")
+    holding = [each for each in known if name in each]
+    return did_you_mean(name, known) or (
+        f"there are {', '.join(holding)}" if holding else "see: ambientkit plugins"
+    )
 
 
 def _standard(plan: Plan, plugins: PluginSource) -> Iterator[Choice]:

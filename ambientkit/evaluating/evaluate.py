@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ambientkit.baselines import classical_fills
+from ambientkit.baselines import classical_fills, missing_fills
 from ambientkit.blending import blended
 from ambientkit.blends import Blend
 from ambientkit.data import Progress
@@ -79,9 +79,17 @@ def evaluate(
         },
         facts=_facts(ours, wishes),
         labels={run.name: run.record.get("labels", []) for run in runs},
-        left_out={**chosen.left_out, **silent},
+        left_out={**chosen.left_out, **silent, **_missing_fills(ours, wishes)},
         pictures=shown,
     )
+
+
+def _missing_fills(ours: Held, wishes: Wishes) -> dict[str, str]:
+    return missing_fills(_channels(ours)) if wishes.baselines and ours.trained.completes else {}
+
+
+def _channels(held: Held) -> int:
+    return held.context.image_shape[0] if held.context.image_shape else 3
 
 
 def _rows(runs: Sequence[Held], wishes: Wishes, extras: Extras) -> Iterator[tuple[str, Iterator[Evaluated]]]:
@@ -90,8 +98,7 @@ def _rows(runs: Sequence[Held], wishes: Wishes, extras: Extras) -> Iterator[tupl
     for run in runs:
         yield run.name, _completed(run, wishes.blend, size, extras)
     if wishes.baselines and ours.trained.completes:
-        channels = ours.context.image_shape[0] if ours.context.image_shape else 3
-        for name, fill in classical_fills(channels, slow=True).items():
+        for name, fill in classical_fills(_channels(ours), slow=True).items():
             yield name, filled(fill, ours.pictures, size, extras)
     if wishes.baselines and ours.pictures.truth is not None:
         yield "nature", nature(ours.pictures, size, extras)

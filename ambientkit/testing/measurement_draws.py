@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ambientkit.testing.contract import Checks, not_applicable, require
 from ambientkit.testing.measurement_case import (
@@ -149,14 +150,26 @@ def theta_comes_from_the_generator(case: MeasurementCase) -> None:
 
 @DRAW_CHECKS.add
 def theta_differs_within_a_batch(case: MeasurementCase) -> None:
-    """If `random`, the pictures of a batch have different thetas."""
+    """If `random`, the pictures of a batch have different thetas; no part of it is drawn once for all."""
     _require_random(case)
-    theta = case.draw(MANY, "within a batch")
+    theta, other = (case.draw(MANY, "within a batch", number) for number in range(2))
     require(
         any(bool((value != value[:1]).any()) for value in theta.values()),
         f"`random` is declared, but all {MANY} pictures of a batch got the same theta",
         "draw n values, one a picture, not one for the batch; or declare `random = False`",
     )
+    shared = [name for name in theta if _is_shared(theta[name], other[name])]
+    require(
+        not shared,
+        f"all {MANY} pictures of a batch got the same {', '.join(shared)}, and those of the next one another",
+        "draw n values, one a picture, not one for the batch",
+    )
+
+
+def _is_shared(one: Tensor, other: Tensor) -> bool:
+    """Whether a part of theta differs between two batches, and in neither between two pictures."""
+    alike = one.shape == other.shape and all(bool((each == each[:1]).all()) for each in (one, other))
+    return alike and not torch.equal(one, other)
 
 
 @DRAW_CHECKS.add

@@ -61,8 +61,11 @@ class IncompleteOptions(Options):
         given = [self.masks is not None, self.alpha, self.key_colour is not None]
         carries_masks = self.source.suffix.lower() == ".npz"
         if sum(given) > 1 or (not any(given) and not carries_masks):
+            remedy = "set one; a colour is written in quotes, '#ffffff'"
+            if sum(given) > 1:
+                remedy = "leave one; a recipe's own is taken back by null, and `alpha` by false"
             yield Complaint(
-                "", "exactly one of `masks`, `alpha` and `key_colour` tells what is hidden", "set one"
+                "", "exactly one of `masks`, `alpha` and `key_colour` tells what is hidden", remedy
             )
         if self.alpha and self.from_arrays:
             yield Complaint("alpha", "arrays have no alpha channel", "use `key_colour`, or masks in the file")
