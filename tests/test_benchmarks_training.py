@@ -199,6 +199,9 @@ def test_a_part_that_is_not_there_is_refused(capsys):
 
 
 def test_the_best_of_several_works_counts():
-    waiting = turns.time.sleep
+    def waiting(seconds: float) -> torch.Tensor:
+        turns.time.sleep(seconds)
+        return torch.empty(0)
+
     works = [(1.0, lambda: waiting(0.02)), (1.0, lambda: waiting(0.002))]
     assert 100 < peaks.best(iter(works), seconds=0.0) < 500
