@@ -18,13 +18,13 @@ if TYPE_CHECKING:  # rich is imported where something is shown, so that `--help`
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> Table:
-    """A plain table; cells are text, so that nothing in them is taken for markup."""
+    """A plain table; cells are text, so that nothing in them is taken for markup. Names stay whole."""
     from rich.table import Table
     from rich.text import Text
 
     made = Table(title=Text(title) if title else None, title_justify="left", show_edge=False, pad_edge=False)
-    for column in columns:
-        made.add_column(Text(column), overflow="fold")
+    for number, column in enumerate(columns):
+        made.add_column(Text(column), overflow="fold", no_wrap=number == 0)
     for row in rows:
         made.add_row(*(Text(str(cell)) for cell in row))
     return made

@@ -151,13 +151,16 @@ def test_console_says_plain_lines_where_there_is_no_terminal(tmp_path, stderr):
     assert [bool(report.asked) for report in reports] == [False, False, False, True, False, True]
 
 
-def test_console_draws_a_bar_on_a_terminal(tmp_path, stderr, monkeypatch):
+@pytest.mark.parametrize("columns", ["80", "160"])
+def test_console_draws_a_bar_on_a_terminal(tmp_path, stderr, monkeypatch, columns):
+    """And the terms below it, which have room in 80 columns."""
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setenv("COLUMNS", columns)
     told("console", tmp_path, every=1)
     said = stderr()
-    assert all(part in said for part in ("6/6", "pictures/s", "hidden_psnr 17.25"))
+    shown = ("6/6", "pictures/s", "discriminator/real 0.6", "hidden_psnr 17.25")
+    assert all(part in said for part in shown)
 
 
 def test_console_is_silent_where_its_logger_is(tmp_path, stderr):

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Column
+from rich.text import Text
 
 from ambientkit import hookimpl
 from ambientkit.interfaces import RunInfo, StepReport
@@ -25,8 +26,10 @@ class ConsoleProgress:
     def __init__(self, every: int = 10) -> None:
         self.every = every
         self._console: Console | None = None
-        self._bar: Progress | None = None
+        self._live: Live | None = None
+        self._bar = Progress()
         self._task = TaskID(0)
+        self._terms = Text(no_wrap=True, overflow="ellipsis")
         self._began = 0.0
 
     @hookimpl
@@ -39,24 +42,26 @@ class ConsoleProgress:
         if self._console.is_terminal:
             self._bar = _progress_bar(self._console)
             self._task = self._bar.add_task(
-                run.name, total=run.total_steps, completed=run.first_step, told=""
+                run.name, total=run.total_steps, completed=run.first_step, speed=""
             )
-            self._bar.start()
+            self._live = Live(Group(self._bar, self._terms), console=self._console)
+            self._live.start()
 
     @hookimpl
     def on_step_end(self, run: RunInfo, report: StepReport) -> None:
         """Advance; every so many steps, and at the last, say the terms."""
         if self._console is None:
             return
-        if self._bar:
+        if self._live:
             self._bar.update(self._task, completed=report.step)
         if report.step % self.every and report.step != run.total_steps:
             return
         terms = named(report.terms())  # read first: only then has the device finished the step
         pace = (report.step - run.first_step) / max(time.monotonic() - self._began, 1e-9)
         speed = f"{pace * run.batch_size:.1f} pictures/s"
-        if self._bar:
-            self._bar.update(self._task, told=f"{speed}  {terms}")
+        if self._live:
+            self._bar.update(self._task, speed=speed)
+            self._terms.plain = terms
         else:
             left = timedelta(seconds=round((run.total_steps - report.step) / pace))
             self._say(f"step {report.step}/{run.total_steps}  {speed}  {left} left  {terms}")
@@ -74,9 +79,9 @@ class ConsoleProgress:
     @hookimpl
     def on_run_end(self, run: RunInfo, step: int, outcome: str) -> None:
         """Close the bar and say how it ended."""
-        if self._bar:
-            self._bar.stop()
-            self._bar = None
+        if self._live:
+            self._live.stop()
+            self._live = None
         self._say(f"{outcome} at step {step}/{run.total_steps}")
         self._console = None
 
@@ -91,13 +96,12 @@ def named(values: Mapping[str, float]) -> str:
 
 
 def _progress_bar(console: Console) -> Progress:
+    """The terms have a line of their own below, which is cut on a narrow terminal, and nothing else."""
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        # The terms are long: on a narrow terminal they are cut, and nothing else.
-        TextColumn("{task.fields[told]}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
+        TextColumn("{task.fields[speed]}", markup=False),
         console=console,
-        expand=True,
     )
