@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from PIL import Image
 
 from ambientkit import Engine, Metric
 from ambientkit.cli import main
@@ -249,7 +250,10 @@ def test_the_verb_writes_a_table_and_pictures(shown):
     value, low, high = kept["rows"]["shown/0001-seed0"]["hidden_psnr"]
     assert low <= value <= high
     assert kept["bootstrap"] == 10 and kept["blend"] == "none" and kept["step"] == 2
-    assert (folder / "evaluation/evaluation.png").stat().st_size > 1000
+    with Image.open(folder / "evaluation/evaluation.png") as picture:
+        width, height = picture.size
+    rows = 2 + len(kept["rows"]) - 1  # truth, measured, and the table but nature, which is the truth
+    assert height == 17 * rows + 1 and width > 17 * 8 + 1, "names stand beside the rows"
 
 
 def test_the_verb_prints_json_and_writes_elsewhere(shown, tmp_path):
