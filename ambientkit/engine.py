@@ -209,8 +209,9 @@ class Engine:
         from ambientkit.machine import choose
 
         plan, record = self._opened(Path(folder))
-        for line in changed_plugins(record, self._provenance(plan)):
-            log.warning("%s: %s; what it makes may differ", folder, line)
+        changed = changed_plugins(record, self._provenance(plan))
+        if changed:
+            log.warning("%s: %s; what it makes may differ", folder, "; ".join(changed))
         machine = choose(device, record["precision"])
         with contained(self.plugins.registry, PluginError):
             return open_run(Path(folder), plan, record, checkpoint, machine)

@@ -60,14 +60,19 @@ AS_IT_WAS = "install the version that the run was made with, or give the file as
 
 
 def changed_plugins(record: Mapping[str, Any], now: Sequence[Mapping[str, str]]) -> list[str]:
-    """A line for each plugin that differs from the one that the run was made with."""
+    """A line for each plugin that differs from the one that the run was made with; the built-ins are one."""
     versions = {(plugin["namespace"], plugin["name"]): plugin["version"] for plugin in record["plugins"]}
     pairs = [(versions.get((each["namespace"], each["name"]), each["version"]), each) for each in now]
-    return [
-        f"plugin {each['name']}: the run has {then}, here is {each['version']}"
+    lines = [
+        f"{_called(each)}: the run has {then}, here is {each['version']}"
         for then, each in pairs
         if then != each["version"]
     ]
+    return list(dict.fromkeys(lines))
+
+
+def _called(plugin: Mapping[str, str]) -> str:
+    return f"plugin {plugin['name']}" if plugin["namespace"] else "ambientkit"
 
 
 def require_same_code(run: Path, record: Mapping[str, Any], now: Sequence[Mapping[str, str]]) -> list[str]:
