@@ -64,11 +64,10 @@ def write(
 
 def resume_command(run: Path) -> str:
     """What to type to go on with a run, with the files of its plugins."""
-    plugins: list[dict[str, str]] = []
-    with suppress(RunFolderError):  # it is asked for where things went wrong, too
-        plugins = read_run(run).get("plugins", [])
-    kinds = (plugin["source"].partition(" ") for plugin in plugins)
-    files = [f"--plugin {shlex.quote(rest)}" for kind, _, rest in kinds if kind == "file"]
+    files: list[str] = []
+    with suppress(RunFolderError, TypeError, KeyError, AttributeError):  # of a damaged run.json, say no more
+        kinds = [plugin["source"].partition(" ") for plugin in read_run(run)["plugins"]]
+        files = [f"--plugin {shlex.quote(rest)}" for kind, _, rest in kinds if kind == "file"]
     return " ".join(["ambientkit resume", shlex.quote(str(run)), *files])
 
 

@@ -17,16 +17,21 @@ if TYPE_CHECKING:  # rich is imported where something is shown, so that `--help`
     from ambientkit.run_folder import RunSummary
 
 
+SHORT = 32  # letters of a name that stays whole: longer ones would take the room of all else
+
+
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str = "") -> Table:
-    """A plain table; cells are text, so that nothing in them is taken for markup. Names stay whole."""
+    """A plain table; cells are text, so that nothing in them is taken for markup. Short names stay whole."""
     from rich.table import Table
     from rich.text import Text
 
     made = Table(title=Text(title) if title else None, title_justify="left", show_edge=False, pad_edge=False)
+    cells = [[str(cell) for cell in row] for row in rows]
+    short = all(len(row[0]) <= SHORT for row in cells)
     for number, column in enumerate(columns):
-        made.add_column(Text(column), overflow="fold", no_wrap=number == 0)
-    for row in rows:
-        made.add_row(*(Text(str(cell)) for cell in row))
+        made.add_column(Text(column), overflow="fold", no_wrap=number == 0 and short)
+    for row in cells:
+        made.add_row(*map(Text, row))
     return made
 
 

@@ -165,7 +165,10 @@ class TrainedRun:
         if known is None:
             return
         wanted = {name: (n, *shape) for name, shape in self.known_shapes.items()}
-        found = {name: tuple(torch.as_tensor(value).shape) for name, value in known.items()}
+        found = {
+            name: tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            for name, value in known.items()
+        }
         if found != wanted:
             raise InputError(f"known has the shapes {found}; this run's sensor reports {wanted}")
 

@@ -16,8 +16,13 @@ class Constant:
     """
 
     def __init__(self, numbers: Any) -> None:
-        self._numbers = torch.tensor(numbers, dtype=torch.float64)
+        with torch.inference_mode(False):
+            self._numbers = torch.tensor(numbers, dtype=torch.float64, device="cpu")
         self._sent: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what was sent: a copy may be read where there is no such device."""
+        return {**self.__dict__, "_sent": {}}
 
     def like(self, tensor: Tensor) -> Tensor:
         """The numbers on the device of `tensor`, in its type. Not to be written to."""

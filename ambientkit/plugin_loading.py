@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pluggy
 import pydantic
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from ambientkit.errors import FAILURES, PluginError
 from ambientkit.hookspecs import HOOK_API, Lifecycle, Registration
@@ -148,6 +149,17 @@ def _check_component(component: object, category: str, hook: str) -> None:
     _check_options(component.options, place, _RESERVED.get(category, Spec.own_keys))
 
 
+def _require_schema(options: type[Options], place: str) -> None:
+    """Types that pydantic does not understand are told now; those of the built-ins are tested, and wait."""
+    if options.__module__.startswith("ambientkit_plugins."):
+        return
+    try:
+        options.model_rebuild()
+    except (PydanticUserError, PydanticUndefinedAnnotation) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise PluginError(f"{place}: the options {options.__name__} cannot be read: {reason}") from error
+
+
 def _check_options(options: object, place: str, reserved: frozenset[str]) -> None:
     if not isinstance(options, type) or not issubclass(options, Options) or options is Options:
         raise PluginError(f"{place}: options is {options!r}; give a subclass of ambientkit.Options")
@@ -156,6 +168,7 @@ def _check_options(options: object, place: str, reserved: frozenset[str]) -> Non
     config = options.model_config
     if config.get("extra") != "forbid" or not config.get("frozen"):
         raise PluginError(f"{place}: {options.__name__} must keep extra='forbid' and frozen=True of Options")
+    _require_schema(options, place)
     for name, field in options.model_fields.items():
         if name in reserved:
             raise PluginError(f"{place}: the recipe has a key {name!r} of its own there; rename the option")

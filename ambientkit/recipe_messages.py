@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -15,6 +16,7 @@ from ambientkit.names import did_you_mean
 from ambientkit.recipe_yaml import Keys, Node, dotted
 
 M = TypeVar("M", bound=BaseModel)
+_A_KIND = re.compile(r"[a-z][a-z0-9_]*(/[a-z][a-z0-9_]*)?")
 
 
 def validate(
@@ -152,10 +154,11 @@ def _unknown(fault: _Fault, checked: _Checked) -> tuple[str, str]:
 
 def _deeper(word: str, above: Keys, model: type[BaseModel]) -> str:
     """A recipe's key that was written without its section."""
-    if above:
+    if above or word == "kind":
         return ""
-    for section in model.model_fields:
-        if any(word in inner.model_fields for inner in _models_in(model, section)):
+    for section, held in model.model_fields.items():
+        listed = get_origin(held.annotation) in (list, tuple)
+        if not listed and any(word in inner.model_fields for inner in _models_in(model, section)):
             return f"did you mean {f'{section}.{word}'!r}?"
     return ""
 
@@ -164,7 +167,11 @@ def _wrong_type(group: Sequence[_Fault], fault: _Fault, checked: _Checked) -> tu
     expected = " or ".join(dict.fromkeys(fault.expected for fault in group if fault.expected))
     literals = [word for f in group for word in _literals(f)]
     remedy = did_you_mean(fault.value, literals) if isinstance(fault.value, str) else ""
-    if isinstance(fault.value, str) and "kind" in _fields_at(checked.model, checked.data, fault.path):
+    if (
+        isinstance(fault.value, str)
+        and _A_KIND.fullmatch(fault.value)
+        and "kind" in _fields_at(checked.model, checked.data, fault.path)
+    ):
         remedy = f"write {{kind: {fault.value}}}"
     return f"must be {expected}, not {shown(fault.value)}", remedy
 

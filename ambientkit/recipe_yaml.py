@@ -26,7 +26,7 @@ MAX_DEPTH = 50
 """Deepest nesting of a recipe."""
 
 COMMENTED = "a # after a space begins a comment; a colour is written in quotes, '#ffffff'"
-_COLOUR = re.compile(r":\s+#[0-9a-fA-F]{3}")  # where a value should be
+_COLOUR = re.compile(r":\s+#[0-9a-fA-F]{6}\b")  # where a value should be
 
 Keys = tuple[str | int, ...]
 """Keys and indices from the root to a value."""
@@ -298,7 +298,9 @@ def _syntax(error: yaml.YAMLError, text: str, place_of: Callable[[yaml.Mark | No
     if problem.startswith(("nested more", "more than")):
         return fault(place, (), problem)
     context = getattr(error, "context", None)
-    remedy = COMMENTED if _COLOUR.search("\n".join(text.splitlines()[: place.line])) else ""
+    remedy = (
+        COMMENTED if _COLOUR.search("\n".join(text.splitlines()[max(0, place.line - 2) : place.line])) else ""
+    )
     return fault(place, (), f"not valid YAML: {f'{context}: ' if context else ''}{problem}", remedy)
 
 

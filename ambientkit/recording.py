@@ -16,7 +16,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from typing import Any, Protocol
@@ -79,6 +79,7 @@ class Recordings:
     recorder: Recorder
     _seen: Counter[Hashable] = field(default_factory=Counter)
     _kept: dict[Hashable, Recording | None] = field(default_factory=dict)  # None: cannot be recorded
+    _sound: bool = True  # whether no recording has failed
 
     def __post_init__(self) -> None:
         for player in self._players():
@@ -87,25 +88,30 @@ class Recordings:
     def __call__(self, update: Update, real: Measured, draws: Draws, *fixed: float) -> Terms:
         """Run `update(game, real, draws, *fixed)`; `fixed` are numbers that a recording keeps."""
         case = (update.__name__, fixed, _form((real, draws)), self._rates())
-        if case not in self._kept and self._seen[case] >= WARM_UP and len(self._kept) < CASES:
+        if case not in self._kept and self._ready(case):
             self._kept[case] = self._recorded(update, (real, draws), fixed)
         recording = self._kept.get(case)
         if recording is not None:
             return recording(real, draws)
         self._count(case)
-        with self.recorder.aside(watched=self._seen[case] == WARM_UP) as waits:
+        last = self._seen[case] == WARM_UP and case not in self._kept
+        with self.recorder.aside(watched=last) as waits:
             terms = update(self.game, real, draws, *fixed)
         if waits:
             _say_unrecorded(update, f"it makes the host wait for the GPU at {waits[0]}")
             self._kept[case] = None
         return terms
 
+    def _ready(self, case: Hashable) -> bool:
+        return self._sound and self._seen[case] >= WARM_UP and sum(map(bool, self._kept.values())) < CASES
+
     def _recorded(self, update: Update, inputs: Inputs, fixed: tuple[float, ...]) -> Recording | None:
-        """What is recorded is not done, so where that fails nothing is lost."""
+        """What is recorded is not done, so where that fails nothing is lost; but torch may be in disorder."""
         try:
             return Recording.of(self.game, update, inputs, fixed, self.recorder)
         except RuntimeError as error:
-            _say_unrecorded(update, _cause(error))
+            _say_unrecorded(update, f"{_cause(error)}; nothing more is recorded in this run")
+            self._sound = False
             return None
 
     def _count(self, case: Hashable) -> None:
@@ -130,8 +136,8 @@ def _say_unrecorded(update: Update, reason: str) -> None:
 
 
 def _cause(error: BaseException) -> str:
-    """What went wrong first: how a recording ends hides that."""
-    while error.__context__ is not None:
+    """What went wrong first: torch's own way out of a recording that failed fails too, and hides it."""
+    while isinstance(error.__context__, RuntimeError) and not error.__suppress_context__:
         error = error.__context__
     return " ".join(str(error).split())[:300]
 
@@ -197,6 +203,7 @@ class CudaGraphs:
     def __init__(self, device: torch.device) -> None:
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # the default one cannot be recorded
         self._pool = torch.cuda.graph_pool_handle()
+        self._failed: list[torch.cuda.CUDAGraph] = []
         warnings.filterwarnings("ignore", f"(?s){OWN}")
 
     @contextmanager
@@ -215,6 +222,11 @@ class CudaGraphs:
         try:
             with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
                 values = work()
+        except BaseException:
+            self._failed.append(graph)  # torch's allocator may refer to it still
+            with suppress(RuntimeError):
+                torch._C._cuda_endAllocateToPool(self._stream.device.index, self._pool)
+            raise
         finally:
             torch.cuda.set_stream(current)  # a recording that fails leaves its own
         return values, graph.replay

@@ -82,7 +82,7 @@ def require_same_code(run: Path, record: Mapping[str, Any], now: Sequence[Mappin
     nobody knows.
     """
     lines = changed_plugins(record, now)
-    edited = [line for line in lines if "sha256:" in line]
+    edited = [line for line in lines if "the run has sha256:" in line]
     if edited:
         raise RunFolderError(f"{run}: {'; '.join(edited)}; {AS_IT_WAS}")
     return lines

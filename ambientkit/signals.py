@@ -13,7 +13,9 @@ from typing import Any
 
 from ambientkit.processes import expected, own_rank
 
-ACKNOWLEDGED = b"\nStopping after this step, with a checkpoint. Once more ends it at once, without.\n"
+ACKNOWLEDGED = (  # with an empty line, since a bar that is drawn anew goes up one
+    b"\nStopping after this step, with a checkpoint. Once more ends it at once, without.\n\n"
+)
 
 _USR1 = getattr(signal, "SIGUSR1", None)  # what batch systems send before the time is up; not on Windows
 _HUP = getattr(signal, "SIGHUP", None)  # the terminal was closed; the same

@@ -111,7 +111,7 @@ def test_what_the_instrument_reported_is_told_to_the_generator():
     made = run.complete(images, observed, known={"gain": torch.tensor([0.25, -0.5])})
     for number, gain in enumerate((0.25, -0.5)):
         assert (made[number][~observed[number].expand(3, -1, -1)] == gain).all()
-    for wrong in ({"gain": torch.zeros(1)}, {"angle": torch.zeros(2)}, {}):
+    for wrong in ({"gain": [0.25, -0.5]}, {"gain": torch.zeros(1)}, {"angle": torch.zeros(2)}, {}):
         with pytest.raises(InputError, match=r"this run's sensor reports \{'gain': \(2,\)\}"):
             run.complete(images, observed, known=wrong)
 

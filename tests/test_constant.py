@@ -38,3 +38,16 @@ def test_a_trial_with_tensors_that_hold_nothing_leaves_nothing():
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         assert type(constant.like(mode.from_tensor(torch.zeros(1)))) is not torch.Tensor
     assert constant.like(torch.zeros(1)).tolist() == [2]
+
+
+def test_it_may_be_made_anywhere():
+    with torch.inference_mode(), torch.device("meta"):
+        constant = Constant([2.0])
+    assert not constant.like(torch.zeros(1, dtype=torch.float64)).is_inference()
+    assert constant.like(torch.zeros(1)).tolist() == [2]
+
+
+def test_copies_carry_nothing_that_was_sent():
+    constant = Constant([2.0])
+    constant.like(torch.zeros(1))
+    assert constant._sent and not pickle.loads(pickle.dumps(constant))._sent

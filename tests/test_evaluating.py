@@ -16,6 +16,7 @@ from ambientkit import Engine, Metric
 from ambientkit.cli import main
 from ambientkit.errors import InputError, RunFolderError
 from ambientkit.evaluating.intervals import Figure, differences, draws, with_intervals
+from ambientkit.evaluating.report import sheet
 from ambientkit.evaluating.wishes import Wishes
 
 CPU = {"device": "cpu", "precision": "fp32"}
@@ -240,6 +241,12 @@ def shown(place, engine):
     done = cli("evaluate", folder, "--baselines", "--metrics", ",".join(PLAIN), "--bootstrap", 10)
     assert done.exit_code == 0, done.output
     return folder, done
+
+
+def test_the_picture_has_the_grey_levels_of_the_pictures():
+    levels = torch.arange(256.0).view(1, 1, 16, 16).expand(1, 3, -1, -1) / 127.5 - 1
+    drawn = torch.from_numpy(np.array(sheet({"a": levels, "b": levels})))
+    assert torch.equal(drawn[1:17, -17:-1, 0].flatten(), torch.arange(256, dtype=torch.uint8))
 
 
 def test_the_verb_writes_a_table_and_pictures(shown):

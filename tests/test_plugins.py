@@ -437,3 +437,29 @@ def test_the_same_callback_twice_is_refused():
     one = Notes("one", [])
     with pytest.raises(PluginError, match="listed twice"):
         lifecycle([one, one])
+
+
+ODD = """
+from ambientkit import Component, Options, hookimpl
+
+AMBIENTKIT_HOOK_API = 1
+
+class Odd: ...
+
+class OddOptions(Options):
+    "Options."
+
+    value: Odd
+    "What pydantic does not know."
+
+@hookimpl
+def register_metrics():
+    yield Component("odd", OddOptions, lambda options, context: None)
+"""
+
+
+def test_options_of_a_type_that_is_not_understood_are_refused_when_they_are_loaded(tmp_path):
+    (tmp_path / "odd.py").write_text(ODD)
+    told = "the options OddOptions cannot be read: Unable to generate pydantic-core schema"
+    with pytest.raises(PluginError, match=told):
+        Plugins.discover(files=[tmp_path / "odd.py"], discover=False)

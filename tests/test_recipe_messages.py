@@ -111,6 +111,7 @@ SHAPE = {
         changed(metrics=["seam"]),
         "metrics.0: must be a mapping, not 'seam'; write {kind: seam}",
     ),
+    "a place that is text": (changed(generator="/home/me"), "generator: must be a mapping, not '/home/me'"),
     "a key without its section": (
         changed(steps=40),
         "steps: unknown key 'steps'; did you mean 'train.steps'?",

@@ -160,7 +160,7 @@ def test_control_c_is_acknowledged_on_a_terminal(monkeypatch, terminal, rank, to
     monkeypatch.setattr(signals.os, "isatty", lambda stream: terminal)
     with signals.noted() as asked:
         monkeypatch.setattr(signals.os, "write", lambda stream, text: written.append((stream, text)))
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         monkeypatch.undo()
     assert asked == [signal.SIGINT] and written == [(2, signals.ACKNOWLEDGED)] * told
 

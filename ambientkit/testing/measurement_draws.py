@@ -167,9 +167,11 @@ def theta_differs_within_a_batch(case: MeasurementCase) -> None:
 
 
 def _is_shared(one: Tensor, other: Tensor) -> bool:
-    """Whether a part of theta differs between two batches, and in neither between two pictures."""
-    alike = one.shape == other.shape and all(bool((each == each[:1]).all()) for each in (one, other))
-    return alike and not torch.equal(one, other)
+    """Whether a value of theta differs between two batches, and in neither between two pictures."""
+    if one.shape != other.shape:
+        return False
+    alike = (one == one[:1]).all(0) & (other == other[:1]).all(0)
+    return bool((alike & (one[0] != other[0])).any())
 
 
 @DRAW_CHECKS.add
