@@ -1,5 +1,6 @@
 """The observers, told of a run by hand."""
 
+import errno
 import json
 import logging
 import sys
@@ -161,6 +162,22 @@ def test_console_draws_a_bar_on_a_terminal(tmp_path, stderr, monkeypatch, column
     said = stderr()
     shown = ("6/6", "pictures/s", "discriminator/real 0.6", "hidden_psnr 17.25")
     assert all(part in said for part in shown)
+
+
+def test_a_terminal_that_is_gone_ends_what_is_shown_and_not_the_run(tmp_path, stderr, monkeypatch):
+    def gone(self, *words, **how):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("rich.console.Console.print", gone)
+    assert len(told("console", tmp_path, every=1)) == 6
+    assert stderr() == ""
+
+    def full(self, *words, **how):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("rich.console.Console.print", full)
+    with pytest.raises(OSError, match="No space"):
+        told("console", tmp_path, every=1)
 
 
 def test_console_is_silent_where_its_logger_is(tmp_path, stderr):

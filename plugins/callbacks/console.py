@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -80,14 +82,26 @@ class ConsoleProgress:
     def on_run_end(self, run: RunInfo, step: int, outcome: str) -> None:
         """Close the bar and say how it ended."""
         if self._live:
-            self._live.stop()
+            with self._shown():
+                self._live.stop()
             self._live = None
         self._say(f"{outcome} at step {step}/{run.total_steps}")
         self._console = None
 
     def _say(self, line: str) -> None:
         if self._console:
-            self._console.print(line, markup=False)
+            with self._shown():
+                self._console.print(line, markup=False)
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
+        """A terminal that is gone ends what is shown, and not the run."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            self._console = self._live = None
 
 
 def named(values: Mapping[str, float]) -> str:
