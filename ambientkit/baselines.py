@@ -83,7 +83,7 @@ GREY_OR_COLOUR = (1, 3)  # channels that OpenCV takes
 
 
 def missing_fills(channels: int) -> dict[str, str]:
-    """Why slow yardsticks are not among them, by name."""
+    """Why some of the classical fills cannot be had here, by name."""
     opencv = "" if find_spec("cv2") else f"OpenCV is not installed: {EXTRA}"
     if channels not in GREY_OR_COLOUR:
         opencv = f"OpenCV takes pictures of 1 or 3 channels, and these have {channels}"

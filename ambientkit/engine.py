@@ -235,14 +235,16 @@ class Engine:
         from ambientkit.data import no_progress
         from ambientkit.evaluating.choice import choose_metrics
         from ambientkit.evaluating.evaluate import evaluate
-        from ambientkit.evaluating.held_out import require_same_pictures
+        from ambientkit.evaluating.held_out import require_same_pictures, told_apart
         from ambientkit.evaluating.wishes import Wishes
 
         if isinstance(metrics, str):
             raise InputError(f"metrics is {metrics!r}; give a list of names, such as [{metrics!r}]")
         self.plugins.admit((name.partition("/")[0] for name in metrics or ()), "--metrics")
         with contained(self.plugins.registry):
-            runs = [self._held_out(Path(each), overrides, checkpoint, device) for each in (folder, *against)]
+            runs = told_apart(
+                [self._held_out(Path(each), overrides, checkpoint, device) for each in (folder, *against)]
+            )
             for other in runs[1:]:
                 require_same_pictures(runs[0], other)
             chosen = choose_metrics(runs[0].plan, self.plugins, metrics, runs[0].context)

@@ -155,12 +155,7 @@ class Recording:
 
     @classmethod
     def of(
-        cls,
-        game: Game,
-        update: Update,
-        inputs: tuple[Measured, Draws],
-        fixed: tuple[float, ...],
-        by: Recorder,
+        cls, game: Game, update: Update, inputs: Inputs, fixed: tuple[float, ...], by: Recorder
     ) -> Recording:
         """Record an update. Raises RuntimeError where it cannot be."""
         here, noted = _mapped(torch.clone, inputs), _Noted()

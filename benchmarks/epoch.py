@@ -208,7 +208,7 @@ def main() -> int:
     parser.add_argument("--pictures", type=int, default=CELEBA)
     parser.add_argument("--batch", type=int, nargs="+", default=[64])
     parser.add_argument("--compile", choices=["on", "off"], nargs="+", default=["off"])
-    parser.add_argument("--steps", type=int, help="else those of an epoch")
+    parser.add_argument("--steps", type=int, help=f"else those of an epoch; {WARM_UP + 1} at least")
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--shrink-peaks", type=int, default=1, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, help="keep the figures as JSON")

@@ -220,6 +220,20 @@ def test_what_cannot_be_compared_is_refused(engine, runs, name, others, options,
         )
 
 
+def test_runs_of_one_name_in_two_places_are_told_apart(engine, tmp_path):
+    """One would stand in the row of the other, and the difference would be 0."""
+    here, there = (
+        engine.run(fakes.tiny(name="same", train={"steps": steps}), out=tmp_path / str(steps), **CPU).folder
+        for steps in (1, 3)
+    )
+    alone = [next(iter(evaluated(engine, run, metrics=["hidden_l1"]).rows.values())) for run in (here, there)]
+    both = evaluated(engine, here, there, metrics=["hidden_l1"])
+    assert list(both.rows) == [str(here), str(there)] == list(both.labels)
+    values = [row["hidden_l1"].value for row in both.rows.values()]
+    assert values == [row["hidden_l1"].value for row in alone] and values[0] != values[1]
+    assert both.differences[str(there)]["hidden_l1"].value != 0
+
+
 def test_there_is_nothing_to_blend_into_without_holes(engine, runs):
     with pytest.raises(InputError, match="nothing to blend into"):
         evaluated(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -29,11 +29,20 @@ class Held:
     complete: Completer
     context: Context
     step: int
+    called: str = ""  # where another run has the same short name
 
     @property
     def name(self) -> str:
-        """The run's folder, shortly."""
-        return f"{self.plan.recipe.name}/{self.trained.folder.name}"
+        """The run's folder, shortly where that tells it apart."""
+        return self.called or f"{self.plan.recipe.name}/{self.trained.folder.name}"
+
+
+def told_apart(runs: Sequence[Held]) -> list[Held]:
+    """The runs by whole paths where short names are the same: rows of a table go by their names."""
+    names = [run.name for run in runs]
+    return [
+        replace(run, called=str(run.trained.folder)) if names.count(run.name) > 1 else run for run in runs
+    ]
 
 
 def open_held_out(trained: TrainedRun, plan: Plan, record: Mapping[str, Any], step: int) -> Held:
