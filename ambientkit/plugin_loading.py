@@ -14,6 +14,7 @@ import pluggy
 import pydantic
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
+from ambientkit.descriptions import descriptions
 from ambientkit.errors import FAILURES, PluginError
 from ambientkit.hookspecs import HOOK_API, Lifecycle, Registration
 from ambientkit.names import CATEGORIES, did_you_mean
@@ -149,8 +150,11 @@ def _check_component(component: object, category: str, hook: str) -> None:
     _check_options(component.options, place, _RESERVED.get(category, Spec.own_keys))
 
 
-def _require_schema(options: type[Options], place: str) -> None:
-    """Types that pydantic does not understand are told now; those of the built-ins are tested, and wait."""
+def _require_readable(options: type[Options], place: str) -> None:
+    """Types that pydantic does not understand, and options that nothing describes, are told now.
+
+    Those of the built-ins are tested, and wait until they are asked for.
+    """
     if options.__module__.startswith("ambientkit_plugins."):
         return
     try:
@@ -158,6 +162,9 @@ def _require_schema(options: type[Options], place: str) -> None:
     except (PydanticUserError, PydanticUndefinedAnnotation) as error:
         reason = str(error).strip().splitlines()[0]
         raise PluginError(f"{place}: the options {options.__name__} cannot be read: {reason}") from error
+    for name in options.model_fields:
+        if name not in descriptions(options):
+            raise PluginError(f"{place}: option {name!r} is not described; write a docstring below the field")
 
 
 def _check_options(options: object, place: str, reserved: frozenset[str]) -> None:
@@ -168,12 +175,10 @@ def _check_options(options: object, place: str, reserved: frozenset[str]) -> Non
     config = options.model_config
     if config.get("extra") != "forbid" or not config.get("frozen"):
         raise PluginError(f"{place}: {options.__name__} must keep extra='forbid' and frozen=True of Options")
-    _require_schema(options, place)
-    for name, field in options.model_fields.items():
+    _require_readable(options, place)
+    for name in options.model_fields:
         if name in reserved:
             raise PluginError(f"{place}: the recipe has a key {name!r} of its own there; rename the option")
-        if not field.description:
-            raise PluginError(f"{place}: option {name!r} is not described; write a docstring below the field")
     for name, category in options.nested.items():
         if name not in options.model_fields or category not in CATEGORIES:
             raise PluginError(f"{place}: nested[{name!r}] = {category!r} is no option with a known category")

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
+from ambientkit.descriptions import Described
 from ambientkit.errors import PluginError
 from ambientkit.names import CATEGORIES
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 Verdict: TypeAlias = Literal["identified", "lower-order marginals only", "not identified", "unknown"]
 
 
-class Spec(BaseModel):
+class Spec(Described):
     """A component by its `kind`, with its options beside it (checked against the component)."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="allow", use_attribute_docstrings=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="allow")
     own_keys: ClassVar[frozenset[str]] = frozenset({"kind"})
 
     kind: str
@@ -40,7 +41,7 @@ class Complaint:
     warning: bool = False
 
 
-class Options(BaseModel):
+class Options(Described):
     """Base of every component's options: frozen, no unknown keys, every field described.
 
     The docstring's first line is the component's summary in listings. `nested` names the options that
@@ -53,7 +54,6 @@ class Options(BaseModel):
         frozen=True,
         extra="forbid",
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
         defer_build=True,  # until options are read: of all components that are found a recipe names few
     )
 

@@ -12,6 +12,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from ambientkit.descriptions import descriptions
 from ambientkit.errors import PluginError
 from ambientkit.interfaces import Context
 from ambientkit.names import CATEGORIES
@@ -217,10 +218,8 @@ def options_are_described(case: ComponentCase) -> None:
         f"{case.options_type.__name__} has no docstring",
         "write one: its first line is the component's summary",
     )
-    bare = [
-        name for name, each in case.options_type.model_fields.items() if not (each.description or "").strip()
-    ]
-    require(not bare, f"{', '.join(bare)} is not described", "write a docstring below each field")
+    bare = case.options_type.model_fields.keys() - descriptions(case.options_type).keys()
+    require(not bare, f"{', '.join(sorted(bare))} is not described", "write a docstring below each field")
 
 
 @COMPONENT_CHECKS.add
