@@ -17,7 +17,7 @@ from ambientkit.blends import Blend
 from ambientkit.completion import TrainedRun
 from ambientkit.data import to_float
 from ambientkit.errors import DataError
-from ambientkit.pictures import SUFFIXES, converted, read_picture
+from ambientkit.pictures import HALF_OPAQUE, SUFFIXES, converted, read_picture
 
 DEEP_MODES = ("I", "F")  # 16 bits, 32 bits and float; what PIL makes of them in 8 bits is cut off, not scaled
 GREY_MODES = ("1", "L", "LA")
@@ -67,7 +67,7 @@ class MaskSource:
         if self.alpha:
             if not picture.has_transparency_data:
                 raise DataError(f"{path}: has no alpha channel; give --masks or --key-colour")
-            return np.asarray(converted(path, picture, "RGBA").getchannel("A")) < 128
+            return np.asarray(converted(path, picture, "RGBA").getchannel("A")) < HALF_OPAQUE
         colours = np.asarray(converted(path, picture, "RGB")).astype(int)
         near: Hidden = (np.abs(colours - np.array(self.key_colour)) <= self.tolerance).all(axis=-1)
         return near

@@ -20,6 +20,8 @@ from ambientkit.errors import DataError
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 MOST_MEGAPIXELS = 80
 """Pictures with more are refused before they are decoded: a few kilobytes can unfold to gigabytes."""
+HALF_OPAQUE = 128
+"""Pixels with less alpha count as transparent."""
 ORIENTATION = 0x0112
 SIXTEEN_BITS = frozenset({"I;16", "I;16L", "I;16B", "I"})
 
@@ -79,6 +81,15 @@ def read_flat(path: Path, channels: int, content: bytes | None = None) -> Image.
         return flatten(picture, channels)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
+
+
+def shows_through(path: Path) -> bool:
+    """Whether a pixel is transparent by more than half. Raises UnreadableError."""
+    with opened(path) as picture:
+        if not picture.has_transparency_data:  # known from the header: others are not decoded
+            return False
+        lowest, _ = picture.convert("RGBA").getchannel("A").getextrema()
+        return bool(lowest < HALF_OPAQUE)
 
 
 def converted(path: Path, picture: Image.Image, mode: str) -> Image.Image:

@@ -131,6 +131,17 @@ def test_transparent_pixels_show_white(tmp_path):
     assert (image[:, :2] == 0).all() and (image[:, 2:] == 255).all()
 
 
+@pytest.mark.parametrize(("alpha", "said"), [(0, True), (127, True), (200, False)])
+def test_transparent_pictures_are_warned_of(tmp_path, caplog, alpha, said):
+    """They may be what the sensor lost; a little of it, as soft edges have, is not."""
+    pixels = np.full((4, 4, 4), 255, np.uint8)
+    save(tmp_path / "a.png", pixels)
+    pixels[:2, :, 3] = alpha
+    save(tmp_path / "b.png", pixels)
+    folder(tmp_path)
+    assert ("b.png is transparent" in caplog.text and "alpha: true" in caplog.text) == said
+
+
 @pytest.mark.parametrize("mode", ["L", "P", "1", "LA", "CMYK"])
 def test_other_modes_become_rgb(tmp_path, mode):
     grey = np.repeat(np.uint8([[[0]], [[255]]]), 4, axis=0).repeat(8, axis=1)

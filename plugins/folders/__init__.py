@@ -55,13 +55,15 @@ class ImageFolderOptions(Options):
 
 
 def _build(options: ImageFolderOptions, context: Context) -> PictureFiles:
-    from .dataset import PictureFiles, find_pictures
+    from .dataset import PictureFiles, find_pictures, warn_of_transparency
     from .pictures import Framing
 
     root = options.root.expanduser()
     framing = Framing(options.crop, options.crop_fraction, context.image_size, options.channels)
     names = find_pictures(root, options.recursive)
-    return PictureFiles(root, names, framing, skip=options.on_bad_image == "skip")
+    data = PictureFiles(root, names, framing, skip=options.on_bad_image == "skip")
+    warn_of_transparency(root, data.keys)
+    return data
 
 
 @hookimpl

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,13 +17,15 @@ from torch import Tensor
 
 from ambientkit import Dataset
 from ambientkit.errors import DataError
-from ambientkit.pictures import SUFFIXES, UnreadableError, picture_size
+from ambientkit.pictures import SUFFIXES, UnreadableError, picture_size, shows_through
 
 from .pictures import Framing, Size, load_pixels
 
 P = TypeVar("P")
 T = TypeVar("T")
 SEEN_OF_A_FILE = 1 << 16  # bytes at each end
+LOOKED_AT = 16  # pictures, for transparency
+log = logging.getLogger("ambientkit")
 
 
 class PictureFiles(Dataset):
@@ -70,6 +73,27 @@ def _walk(root: Path, recursive: bool) -> Iterator[str]:
         for name in files:
             if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
                 yield (Path(folder) / name).relative_to(root).as_posix()
+
+
+def warn_of_transparency(root: Path, names: Sequence[str]) -> None:
+    """Say so where one of a few pictures is transparent in places.
+
+    That may be what the sensor lost, and laid over white it would be learnt as part of the picture.
+    """
+    for name in names[:: -(-len(names) // LOOKED_AT)]:
+        try:
+            transparent = shows_through(root / name)
+        except UnreadableError:  # told when its pixels are needed
+            continue
+        if transparent:
+            log.warning(
+                "%s: %s is transparent in places, which are laid over white; if they are what the sensor "
+                "lost, use `data.source: {kind: incomplete, source: %s, alpha: true}`",
+                root,
+                name,
+                root,
+            )
+            return
 
 
 def decodable(load: Callable[[P], object], pictures: Sequence[P]) -> Iterator[P]:
