@@ -223,8 +223,20 @@ def held_out_of(plan: Plan, opened: Opened) -> HoldOut | None:
         return None
     source = replace(opened.source, stream_name="hold-out")
     if plan.evaluation:
-        source = replace(source, sensor=build_sensor(plan.evaluation, opened.context))
+        other = build_sensor(plan.evaluation, opened.context)
+        source = replace(source, sensor=_like_the_sensors("evaluation", other, source.sensor))
     return hold_out(source, opened.held, StoreWriter())
+
+
+def _like_the_sensors(section: str, other: Measurement, sensor: Measurement) -> Measurement:
+    """`other`, whose holes look as the sensor's: a network fills what it was shown. Raises InputError."""
+    if None not in (other.fill, sensor.fill) and other.fill != sensor.fill:
+        raise InputError(
+            f"{section}.measurement: its hidden pixels hold {other.fill:g}, those of the sensor "
+            f"{sensor.fill:g}, so that the network would learn to fill holes that it never meets; "
+            f"set {section}.measurement.fill: {sensor.fill:g}"
+        )
+    return other
 
 
 def batches(plan: Plan, data: Data) -> Batches:
@@ -285,7 +297,9 @@ def _shown(plan: Plan, context: Context) -> Context:
 def build_method(plan: Plan, context: Context, sensor: Measurement) -> Method:
     """The method's fixed parts."""
     assert context.image_shape is not None
-    further = build_sensor(plan.further, context) if plan.further else None
+    further = (
+        _like_the_sensors("further", build_sensor(plan.further, context), sensor) if plan.further else None
+    )
     first = plan.recipe.further is not None and plan.recipe.further.completed_first
     return Method(sensor, further, plan.recipe.composite, context.image_shape, first)
 

@@ -78,7 +78,7 @@ def describe_data(source: Source, indices: list[int]) -> dict[str, Any]:
 
 
 def _parts(sensor: Measurement) -> Iterator[Measurement]:
-    for part in getattr(sensor, "parts", ()):
+    for part in sensor.parts:
         yield part
         yield from _parts(part)
 

@@ -46,7 +46,6 @@ def write(
     """
     final = folder_of(run, step)
     aside = aside_of(final)
-    remove(aside)
     try:
         final.parent.mkdir(exist_ok=True)  # not its parents: a run folder that is gone stays gone
         aside.mkdir()

@@ -200,5 +200,5 @@ def open_run(
     checkpoints.load_network(path, checkpoints.inference_weights(path), network)
     machine.place(network).eval()
     fill = record.get("hidden_mean") if record["fill"] is None else record["fill"]
-    masks = "measurement:observed" in plan.facts and getattr(plan.generator.options, "mask_channel", True)
+    masks = "measurement:observed" in plan.facts and "ignores_masks" not in (plan.generator.facts() or ())
     return TrainedRun(network, machine, shape, fill, folder, plan.recipe.composite, measured, masks, known)

@@ -256,12 +256,14 @@ class Batches:
 
     def _flipped(self, measured: Measured, counter: int) -> Measured:
         chance = torch.rand(self.size, generator=stream(self.seed, f"{self.prefix}flip", counter))
-        mirror = sent(chance.lt(0.5).view(-1, 1, 1, 1), measured.y.device)
-        y = torch.where(mirror, measured.y.flip(-1), measured.y)
-        seen = measured.observed
-        if seen is not None:
-            seen = torch.where(mirror, seen.flip(-1), seen)
-        return Measured(y, seen, measured.known)
+        chosen = sent(chance.lt(0.5), measured.y.device)
+        seen = None if measured.observed is None else _mirrored(measured.observed, chosen)
+        return Measured(_mirrored(measured.y, chosen), seen, measured.known)
+
+
+def _mirrored(maps: Tensor, chosen: Tensor) -> Tensor:
+    """The `chosen` (n,) of them from left to right."""
+    return torch.where(chosen.view(-1, *[1] * (maps.dim() - 1)), maps.flip(-1), maps)
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,49 @@
 """Files and folders that are whole or absent, whenever the process ends. Imports no torch.
 
-What is written lies aside as `.NAME.PROCESS` until it is flushed and renamed. What a killed process
-left aside is told by the number of a process that is no more, and `sweep` removes it.
+What is written lies aside as `.NAME.PROCESS-MACHINE-LIFE-COUNT` until it is flushed and renamed. What a
+killed process left aside is told by the number of a process that is no more, and `sweep` removes it. What
+another machine or container wrote on a shared disk is left alone, until nothing was written to it for a day.
 """
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import os
+import platform
+import re
 import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 if sys.platform != "win32":  # without: two processes do the same work, and the first to end wins
     import fcntl
 
-_ours: set[Path] = set()  # what this process has aside; one of the same number may have left other things
+_life = os.urandom(4).hex()  # this process, of all that ever have its number
+_count = itertools.count()
+_SUFFIX = re.compile(r"\.(?P<process>\d+)-(?P<machine>[0-9a-f]{8})-(?P<life>[0-9a-f]{8})-\d+")
+DAY = 24 * 3600.0  # seconds after which what another machine left unfinished counts as given up
 POLL = 0.1  # seconds between two looks at a lock that another process holds
 TRIES = 5  # within one POLL, before a lock counts as held
 
 
 def aside_of(path: Path) -> Path:
-    """Where this process writes what will be `path`."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    _ours.add(aside.absolute())
-    return aside
+    """Where this process writes what will be `path`: another place at each call, for threads."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{this_machine()}-{_life}-{next(_count)}")
+
+
+@cache
+def this_machine() -> str:
+    """Of this machine since it was started, or of this container: where process numbers are its own."""
+    facts = [platform.node()]
+    with suppress(OSError):
+        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text("ascii"))
+        facts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:8]
 
 
 def write_text(path: Path, text: str) -> None:
@@ -69,7 +86,6 @@ def put(aside: Path, final: Path) -> None:
     flush(aside)
     old = aside_of(final.with_name(f"{final.name}.old"))
     if final.exists():
-        shutil.rmtree(old, ignore_errors=True)
         final.rename(old)
     aside.rename(final)
     flush(final.parent)
@@ -82,14 +98,25 @@ def put(aside: Path, final: Path) -> None:
 def sweep(folder: Path, pattern: str = ".*", *, spare: Callable[[Path], bool] | None = None) -> None:
     """Remove what dead processes left aside in `folder`, save what `spare` says of."""
     for path in folder.glob(f"{pattern}.*"):
-        process = path.suffix[1:]
-        if process.isdecimal() and not _in_use(path, int(process)) and not (spare and spare(path)):
+        writer = _SUFFIX.fullmatch(path.suffix)
+        if writer and not _in_use(path, **writer.groupdict()) and not (spare and spare(path)):
             remove(path)
 
 
-def _in_use(path: Path, process: int) -> bool:
-    """Whether a living process has it; in containers many have the same number, one after another."""
-    return path.absolute() in _ours if process == os.getpid() else alive(process)
+def _in_use(path: Path, process: str, machine: str, life: str) -> bool:
+    """Whether a living process has it, or may have, elsewhere; numbers of processes come again."""
+    if machine != this_machine():
+        return _seconds_since_written(path) < DAY
+    return life == _life if int(process) == os.getpid() else alive(int(process))
+
+
+def _seconds_since_written(path: Path) -> float:
+    """Since something was written to the file, or to the folder or what is in it."""
+    times = [0.0]
+    for each in (path, *path.rglob("*")):
+        with suppress(OSError):  # its writer may be done with it just now
+            times.append(each.stat().st_mtime)
+    return time.time() - max(times)
 
 
 def remove(path: Path) -> None:

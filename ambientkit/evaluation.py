@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -142,12 +143,22 @@ def figures(metrics: Mapping[str, Metric], evaluated: Iterable[Evaluated]) -> di
     return {name: metrics[name].summary(found) for name, found in values(metrics, evaluated).items()}
 
 
-def flat(summaries: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """All figures by their own names; one that two metrics give is told apart by the metric's."""
-    row: dict[str, float] = {}
-    for metric, summary in summaries.items():
-        row |= {f"{metric}.{name}" if name in row else name: value for name, value in summary.items()}
-    return row
+Summaries: TypeAlias = Mapping[str, Mapping[str, float]]
+
+
+def flat(summaries: Summaries, beside: Summaries | None = None) -> dict[str, float]:
+    """All figures by their own names; of two metrics that give one name, the later's bears the metric's too.
+
+    `beside` has the summaries of all metrics, where `summaries` are some of them: names stay what they are.
+    """
+    owners: dict[str, str] = {}
+    for metric, summary in (beside or summaries).items():
+        owners |= {name: metric for name in summary if name not in owners}
+    return {
+        name if owners[name] == metric else f"{metric}.{name}": value
+        for metric, summary in summaries.items()
+        for name, value in summary.items()
+    }
 
 
 def yardsticks(

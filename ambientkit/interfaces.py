@@ -161,7 +161,8 @@ class Measurement(Protocol):
     - `pixelwise`: a pixel of y depends on theta and on the same pixel of x alone;
     - `symmetric`: augmentations of a measured pair that keep its law, such as {"flip"};
     - `fill`: the constant that hidden pixels of y hold, None where they hold something else;
-    - `fingerprint`: changes when files that the sensor reads do; "" where it reads none.
+    - `fingerprint`: changes when files that the sensor reads do; "" where it reads none;
+    - `parts`: the sensors that it is made of, whose code counts too when measured data are looked for.
     """
 
     random: bool = True
@@ -172,6 +173,7 @@ class Measurement(Protocol):
     symmetric: frozenset[str] = frozenset()
     fill: float | None = None
     fingerprint: str = ""
+    parts: Sequence[Measurement] = ()
 
     def measured_shape(self, image_shape: Shape) -> Shape:
         """Shape of one measurement of one image of `image_shape` (C, H, W); any number of axes."""

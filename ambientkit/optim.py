@@ -63,8 +63,10 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
 
 
 class AveragedNetwork:
-    """An exponential moving average of a network, buffers too.
+    """An exponential moving average of a network: of its weights, and of the statistics of batch norms.
 
+    All other buffers are the network's own: the vectors by which spectral norm takes a weight's size have
+    length 1, and averages of them have not.
     The decay rises as (1 + t) / (10 + t) up to `decay`, so that short runs are not dragged back to
     their random start; it is a function of the step, so a resumed run continues it exactly.
     """
@@ -78,16 +80,22 @@ class AveragedNetwork:
         """Move towards `network` after `step` (counted from 1); `decay`, if given, is that of this step."""
         decay = self.decay if decay is None else decay
         weight = 1.0 - min(decay, (1 + step) / (10 + step))
-        mine, theirs = _state(self.network), _state(network)
-        floating = [i for i, value in enumerate(mine) if value.is_floating_point()]
-        torch._foreach_lerp_([mine[i] for i in floating], [theirs[i] for i in floating], weight)
-        for i, value in enumerate(mine):
-            if not value.is_floating_point():
-                value.copy_(theirs[i])
+        mine, theirs = _averaged(self.network), _averaged(network)
+        torch._foreach_lerp_(list(mine.values()), list(theirs.values()), weight)
+        own = dict(network.named_buffers())
+        for name, value in self.network.named_buffers():
+            if name not in mine:
+                value.copy_(own[name])
 
 
-def _state(network: nn.Module) -> list[Tensor]:
-    return [*network.parameters(), *network.buffers()]
+def _averaged(network: nn.Module) -> dict[str, Tensor]:
+    """Floating weights and batch norms' statistics, by name."""
+    statistics = {id(value) for norm in batch_norms(network) for value in norm.buffers()}
+    state = [
+        *network.named_parameters(),
+        *((k, v) for k, v in network.named_buffers() if id(v) in statistics),
+    ]
+    return {name: value for name, value in state if value.is_floating_point()}
 
 
 @torch.no_grad()

@@ -88,8 +88,7 @@ def shows_through(path: Path) -> bool:
     with opened(path) as picture:
         if not picture.has_transparency_data:  # known from the header: others are not decoded
             return False
-        lowest, _ = picture.convert("RGBA").getchannel("A").getextrema()
-        return bool(lowest < HALF_OPAQUE)
+        return bool((np.asarray(picture.convert("RGBA").getchannel("A")) < HALF_OPAQUE).any())
 
 
 def converted(path: Path, picture: Image.Image, mode: str) -> Image.Image:

@@ -66,7 +66,8 @@ class Options(Described):
         - of a sensor: `exact`, `observed` (it says which pixels it saw), `flip` (mirroring keeps
           its law), `random`, `pixelwise`, `reshapes` (y has not the picture's height and width),
           `no_gradient`, `needs_data_masks` (it draws from the masks of data that arrive measured);
-        - of a generator: `completes`, `latent`, `batch_norm`; of a discriminator: `batch_norm`,
+        - of a generator: `completes`, `latent`, `batch_norm`, `ignores_masks` (what it makes does not
+          depend on which pixels are said to be hidden); of a discriminator: `batch_norm`,
           `features` (it offers its inner maps);
         - of an objective: `gradient_penalty`, `clips_weights`;
         - of a fidelity, what it needs: `needs_observed`, `needs_further`, `needs_exact`,

@@ -173,7 +173,6 @@ def begin_store(final: Path) -> StoreWriter:
     final.parent.mkdir(parents=True, exist_ok=True)
     _sweep(final)
     aside = aside_of(final)
-    remove(aside)
     aside.mkdir()
     return StoreWriter(aside)
 

@@ -71,7 +71,7 @@ class Trainer:
     step: int = 0
     best: dict[str, float] = field(default_factory=dict)
     start: dict[str, float] = field(default_factory=dict)
-    figures: dict[str, float] = field(default_factory=dict)
+    summaries: dict[str, dict[str, float]] = field(default_factory=dict)  # the last of each metric
     _inference: tuple[int, nn.Module] | None = None
     _sent: tuple[int, Measured] | None = None  # the last batch, on the machine
     _kept: int | None = None  # the step whose checkpoint this trainer wrote last, or began with
@@ -236,12 +236,19 @@ class Trainer:
             self._owed = list(metrics)
             return
         self._owed = []
-        self.figures = {**self.figures, **evaluation.flat(summaries)}
+        latest = {**self.summaries, **summaries}
+        self.summaries = {name: latest[name] for name in self.metrics if name in latest}
+        now = evaluation.flat(summaries, beside=self.summaries)
         if self.step == 0:
-            self.start = self.figures
-        log.info("step %d: %s", self.step, evaluation.flat(summaries))
-        self.hooks.hook.on_evaluation(run=self.info, step=self.step, figures=evaluation.flat(summaries))
+            self.start = now
+        log.info("step %d: %s", self.step, now)
+        self.hooks.hook.on_evaluation(run=self.info, step=self.step, figures=now)
         self._keep_best(summaries)
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The last of each metric, by name."""
+        return evaluation.flat(self.summaries)
 
     def yardsticks(self) -> dict[str, dict[str, float]]:
         """The same figures for the untrained network, for classical fills, and for the clean pictures."""
@@ -320,7 +327,7 @@ class Trainer:
             "step": self.step,
             "best": self.best,
             "start": self.start,
-            "figures": self.figures,
+            "summaries": self.summaries,
             "owed": self._owed,
             "optimizers": optimizers,
         }
@@ -334,7 +341,7 @@ class Trainer:
         if self.game.discriminator:
             load_optimizer(self.game.discriminator.optimizer, state["optimizers"]["discriminator"])
         self.step, self.best = state["step"], state["best"]
-        self.start, self.figures = state["start"], state["figures"]
+        self.start, self.summaries = state["start"], state["summaries"]
         self.info = replace(self.info, first_step=self.step)
         self._owed = state.get("owed", [])
         self._inference, self._kept = None, None if self._owed else self.step

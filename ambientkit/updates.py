@@ -82,7 +82,8 @@ def shared_update(
     game: Game, real: Measured, draws: Draws, penalty: float = 1.0, plays: bool = True
 ) -> Terms:
     """Both updates on one round trip: the generator's weights are the same in both, so its pass can be."""
-    trip = game.trip(real, draws)
+    with _one_set_of_weights(game):
+        trip = game.trip(real, draws)
     terms = discriminator_update(game, real, draws, penalty, detached(trip))
     return terms | generator_update(game, real, draws, plays, trip)
 

@@ -26,8 +26,13 @@ class CompletingOptions(Options):
         return 1
 
     def facts(self) -> frozenset[str]:
-        """It completes; it takes a latent and has batch norm as the options say."""
-        said = {"completes": True, "latent": self.latent_channels > 0, "batch_norm": self.norm == "batch"}
+        """It completes; it takes a latent, has batch norm and looks at masks as the options say."""
+        said = {
+            "completes": True,
+            "latent": self.latent_channels > 0,
+            "batch_norm": self.norm == "batch",
+            "ignores_masks": not self.mask_channel,
+        }
         return frozenset(fact for fact, holds in said.items() if holds)
 
     def complaints(self, context: Context) -> Iterator[Complaint]:

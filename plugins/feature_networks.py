@@ -5,6 +5,7 @@ A distance means something only beside another one on the same network, so every
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -38,7 +39,7 @@ class FeatureNetwork:
     prepare: Callable[[Tensor], Tensor]
     _kept: dict[str, Tensor] = field(default_factory=dict)
     _maps: dict[str, list[Tensor]] = field(default_factory=dict)
-    _device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    _there: dict[torch.device, Any] = field(default_factory=dict)
 
     def pooled(self, pictures: Tensor) -> Tensor:
         """(n, D): the last maps, averaged over places; kept for pictures that come again."""
@@ -63,9 +64,15 @@ class FeatureNetwork:
 
     def maps(self, pictures: Tensor) -> list[Tensor]:
         """Inner maps, first to last, on the pictures' device; with a gradient to the pictures."""
-        if self.network is not None and self._device != pictures.device:
-            self.network, self._device = self.network.to(pictures.device), pictures.device
-        return self.maps_of(self.network, self.prepare(pictures))
+        return self.maps_of(self._on(pictures.device), self.prepare(pictures))
+
+    def _on(self, device: torch.device) -> Any:
+        """The network there: a copy for each device, for a fidelity and figures may ask in turn."""
+        if self.network is None or device.type == "cpu":
+            return self.network
+        if device not in self._there:
+            self._there[device] = copy.deepcopy(self.network).to(device)
+        return self._there[device]
 
 
 def _digest(pictures: Tensor) -> str:

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 from ambientkit import Context, View
-from ambientkit.errors import RecipeError
+from ambientkit.errors import PluginError, RecipeError
 
 pytestmark = pytest.mark.smoke
 
@@ -111,6 +111,22 @@ def test_clipping_reaches_the_original_under_spectral_norm():
     objective("wgan_clip").after_discriminator_step(layer)
     original = layer.parametrizations.weight.original
     assert torch.equal(original, torch.full_like(original, 0.01))
+
+
+@pytest.mark.filterwarnings("ignore:.*deprecated:FutureWarning")
+def test_clipping_reaches_the_original_under_the_older_spectral_norm():
+    layer = nn.utils.spectral_norm(nn.Linear(4, 4))
+    nn.init.constant_(layer.weight_orig, 0.5)
+    objective("wgan_clip").after_discriminator_step(layer)
+    assert torch.equal(layer.weight_orig, torch.full_like(layer.weight_orig, 0.01))
+
+
+def test_a_weight_that_clipping_would_not_bound_is_refused():
+    layer = parametrizations.weight_norm(nn.Linear(4, 4))
+    with pytest.raises(
+        PluginError, match=r"wgan_clip: a ParametrizedLinear .*original0.*without weight norm"
+    ):
+        objective("wgan_clip").after_discriminator_step(nn.Sequential(layer))
 
 
 @pytest.mark.parametrize("kind", ["hinge", "non_saturating", "lsgan"])

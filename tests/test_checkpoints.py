@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -11,14 +12,13 @@ from pathlib import Path
 import engine_fakes as fakes
 import pytest
 import torch
+from leavings import DEAD, left_by
 from torch import nn
 
 from ambientkit import checkpoints
 from ambientkit.errors import RunError, RunFolderError
 
 pytestmark = pytest.mark.smoke
-
-DEAD = 2**22 + 7  # no process has such a number
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_files_reach_the_disk_before_their_folder_is_renamed_and_the_pointer_com
     fsync, rename, replace = os.fsync, Path.rename, Path.replace
 
     def name(path: Path) -> str:
-        return path.name.removeprefix(".").removesuffix(f".{os.getpid()}")
+        return re.sub(r"^\.|\.\d+-[-0-9a-f]+$", "", path.name)
 
     def opened(descriptor: int) -> Path:
         return Path(f"/proc/self/fd/{descriptor}").readlink()
@@ -217,12 +217,12 @@ def test_a_kill_between_rename_and_pointer_leaves_the_checkpoint_before_or_the_f
 def test_a_kill_while_a_checkpoint_is_replaced_loses_neither(tmp_path, network, sound):
     """The old one lies aside, the new one is not yet in its place."""
     folder = write(tmp_path, 1, network)
-    new = folder.with_name(f".step-0000001.{DEAD}")
+    new = left_by(DEAD, folder)
     shutil.copytree(folder, new)
     (new / "is_new").touch()
     if not sound:
         (new / "state.pt").write_bytes(b"torn")
-    folder.rename(folder.with_name(f".step-0000001.old.{DEAD}"))
+    folder.rename(left_by(DEAD, folder.with_name("step-0000001.old")))
     assert not folder.exists()
     checkpoints.tidy(tmp_path)
     assert checkpoints.find(tmp_path) == folder
@@ -232,12 +232,13 @@ def test_a_kill_while_a_checkpoint_is_replaced_loses_neither(tmp_path, network, 
 
 def test_what_the_living_write_is_not_tidied_away(tmp_path, network):
     write(tmp_path, 1, network)
-    (tmp_path / "checkpoints" / f".latest.{os.getppid()}").touch()
-    (tmp_path / "checkpoints" / f".latest.{DEAD}").touch()
-    (tmp_path / "checkpoints" / f".gone-step-0000000.{DEAD}").mkdir()
+    living = left_by(os.getppid(), tmp_path / "checkpoints/latest")
+    living.touch()
+    left_by(DEAD, tmp_path / "checkpoints/latest").touch()
+    left_by(DEAD, tmp_path / "checkpoints/gone-step-0000000").mkdir()
     checkpoints.tidy(tmp_path)
     names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
-    assert names == {"latest", "step-0000001", f".latest.{os.getppid()}"}
+    assert names == {"latest", "step-0000001", living.name}
 
 
 def test_the_weights_to_use_are_the_most_finished_ones(tmp_path, network):

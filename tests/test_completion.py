@@ -192,6 +192,14 @@ def test_a_run_that_saw_masks_asks_for_one_though_it_restores_whole_pictures(eng
     assert run.complete(images, observed).shape == images.shape
 
 
+def test_a_generator_that_fills_from_the_surroundings_asks_for_masks_without_a_channel_for_them(tmp_path):
+    network = {"kind": "resunet", "width": 4, "depth": 1, "mask_channel": False, "attention": False}
+    engine = Engine(plugins=[fakes], discover=False, cache_dir=tmp_path / "cache")
+    folder = engine.run(fakes.tiny(composite=False, generator=network), out=tmp_path / "runs", **CPU).folder
+    with pytest.raises(InputError, match="must know which pixels are observed"):
+        engine.open(folder, device="cpu").complete(picture(1, 16, 16)[0])
+
+
 def test_hidden_pixels_without_a_constant_are_shown_as_their_mean_in_training(engine, tiny, tmp_path):
     """A block of 1 with noise on it: what a network then meets in use is 1, and no grey that it never saw."""
     parts = [{"kind": "block_patch", "size": 6, "fill": 1.0}, {"kind": "gaussian_noise", "sigma": 0.1}]

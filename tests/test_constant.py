@@ -51,3 +51,14 @@ def test_copies_carry_nothing_that_was_sent():
     constant = Constant([2.0])
     constant.like(torch.zeros(1))
     assert constant._sent and not pickle.loads(pickle.dumps(constant))._sent
+
+
+def test_a_tensor_keeps_its_type_and_stays_on_every_device_that_it_was_sent_to():
+    """A sensor is used on a GPU by the training, and on a CPU by figures."""
+    constant = Constant(torch.tensor([[True, False]]))
+    here, there = torch.device("cpu"), torch.device("meta")
+    first = constant.on(here)
+    assert first.dtype == torch.bool and first.tolist() == [[True, False]]
+    assert constant.on(there).device == there
+    assert constant.on(here) is first and constant.on(there) is constant.on(there)
+    assert len(constant) == 1 and constant.shape == (1, 2)

@@ -228,6 +228,12 @@ def test_a_mirrored_sample_is_mirrored_whole():
     assert torch.equal(batch.observed[:, 0, 0, 2], ~turned)
 
 
+def test_a_mirrored_measurement_may_have_any_axes():
+    y = torch.arange(3.0).expand(40, 3).contiguous()
+    batch = Batches(Listed(y), 40, 0, flip=True)(0)
+    assert batch.y.shape == y.shape and {tuple(row) for row in batch.y.tolist()} == {(0, 1, 2), (2, 1, 0)}
+
+
 def test_held_out_batches_come_in_order_with_their_truth():
     held = HoldOut(Listed(torch.arange(5.0).view(5, 1, 1, 1)), torch.arange(5.0).view(5, 1, 1, 1))
     parts = list(held.batches(2))

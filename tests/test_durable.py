@@ -6,14 +6,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
+from leavings import DEAD, ELSEWHERE, left_by
 
 from ambientkit import durable
 from ambientkit.durable import HeldElsewhereError, aside_of, lock, sweep, write_bytes, write_text
-
-DEAD = 2**22 + 7  # no process has such a number
 
 HOLDER = """
 import sys, time
@@ -40,20 +40,40 @@ def test_names_that_are_no_unicode_are_written_as_escapes(tmp_path):
 
 
 def test_leavings_of_the_dead_are_swept_and_all_else_stays(tmp_path):
-    stay = [".hidden", "a.1", f"b.{DEAD}", f".living.{os.getppid()}", ".x.part", ".lock"]
+    living = left_by(os.getppid(), tmp_path / "living").name
+    stay = [".hidden", "a.1", left_by(DEAD, tmp_path / "b").name[1:], living, ".x.part", ".lock"]
     for name in stay:
         (tmp_path / name).touch()
-    (tmp_path / f".file.{DEAD}").touch()
-    (tmp_path / f".folder.{DEAD}").mkdir()
-    (tmp_path / f".folder.{DEAD}" / "full").touch()
+    left_by(DEAD, tmp_path / "file").touch()
+    folder = left_by(DEAD, tmp_path / "folder")
+    folder.mkdir()
+    (folder / "full").touch()
     sweep(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(stay)
-    assert aside_of(tmp_path / "a").name == f".a.{os.getpid()}"
+
+
+def test_what_lies_aside_is_named_after_its_place_and_is_another_at_each_call(tmp_path):
+    """Two threads may write the same."""
+    first, second = aside_of(tmp_path / "a"), aside_of(tmp_path / "a")
+    assert first != second and all(path.name.startswith(f".a.{os.getpid()}-") for path in (first, second))
+
+
+@pytest.mark.parametrize(("hours", "stays"), [(23, True), (25, False)])
+def test_what_another_machine_writes_is_left_alone_for_a_day_after_the_last_write(tmp_path, hours, stays):
+    """Numbers of processes there say nothing here; on a shared disk the writer may well be alive."""
+    folder = left_by(DEAD, tmp_path / "new", ELSEWHERE)
+    folder.mkdir()
+    (folder / "y.npy").touch()
+    long_ago, last = time.time() - 100 * 3600, time.time() - hours * 3600
+    os.utime(folder / "y.npy", (last, last))
+    os.utime(folder, (long_ago, long_ago))
+    sweep(tmp_path)
+    assert folder.exists() == stays
 
 
 def test_what_an_earlier_process_of_our_own_number_left_is_swept(tmp_path):
     """In a container every first process has the number 1."""
-    left = tmp_path / f".new.{os.getpid()}"
+    left = left_by(os.getpid(), tmp_path / "new")
     left.mkdir()
     mine = durable.aside_of(tmp_path / "other")
     mine.write_text("")

@@ -182,6 +182,14 @@ def test_a_metric_that_says_nothing_is_left_out_and_told(engine, runs, monkeypat
     assert "hidden_psnr" not in done.left_out
 
 
+def test_a_metric_that_does_not_say_that_it_needs_the_truth_is_left_out_where_there_is_none(
+    engine, runs, monkeypatch
+):
+    monkeypatch.setattr(fakes.ErrorOptions, "facts", lambda self: None)
+    done = engine.evaluate(runs["arrived"], metrics=["fakes/error"], device="cpu")
+    assert "it has nothing to say of these pictures" in done.left_out["fakes/error"]
+
+
 def test_distances_of_measured_completions_are_taken_of_what_arrives_incomplete(engine, runs):
     pytest.importorskip("efficientnet_lite_pytorch", reason="ambientkit[features] is not installed")
     found = evaluated(engine, runs["arrived"], metrics=["remeasured_kid"], wishes=Wishes(bootstrap=0))

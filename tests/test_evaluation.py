@@ -96,6 +96,13 @@ def test_figures_are_those_of_all_pictures(held):
     assert found.keys() == {"mean_error", "spread"}
 
 
+def test_figures_keep_their_names_though_they_are_taken_at_different_steps():
+    """Of two metrics that give one name, the later's bears the metric's, whether or not both are due."""
+    whole = {"a": {"x": 1.0}, "b": {"x": 2.0, "y": 3.0}}
+    assert evaluation.flat(whole) == {"x": 1.0, "b.x": 2.0, "y": 3.0}
+    assert evaluation.flat({"b": {"x": 4.0, "y": 5.0}}, beside=whole) == {"b.x": 4.0, "y": 5.0}
+
+
 def test_without_truth_its_metrics_are_absent(held):
     blind = HoldOut(held.samples, None)
     y, observed = held.samples.y, held.samples.observed

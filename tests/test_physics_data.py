@@ -5,11 +5,13 @@ from __future__ import annotations
 import engine_fakes as fakes
 import pytest
 import torch
+from leavings import DEAD, left_by
 from torch import Tensor
 
 from ambientkit import Context, Evaluated, Measured, data
 from ambientkit.assembly import prepare_data
 from ambientkit.data import Source, StoredSamples
+from ambientkit.errors import InputError
 from ambientkit.updates import discriminator_update, generator_update
 
 # Theta is the picture's own ---------------------------------------------------------------------
@@ -102,11 +104,20 @@ def test_a_crash_while_measuring_leaves_nothing_half_made(engine, tiny, tmp_path
 def test_what_a_killed_process_left_is_not_taken_for_a_store(engine, tiny, tmp_path, monkeypatch):
     prepare_data(engine.load(tiny()), tmp_path)
     (whole,) = (tmp_path / "stores").iterdir()
-    half = whole.with_name(f".{whole.name}.{2**22 + 1}")  # above the largest process id
+    half = left_by(DEAD, whole)
     whole.rename(half)
     (half / "meta.json").unlink()
     prepare_data(engine.load(tiny()), tmp_path)
     assert [path.name for path in (tmp_path / "stores").iterdir()] == [whole.name]
+
+
+@pytest.mark.parametrize("section", ["further", "evaluation"])
+def test_holes_that_hold_something_else_than_the_sensors_are_refused(engine, tiny, tmp_path, section):
+    """The network would learn to fill holes that it never meets."""
+    recipe = tiny(**{section: {"measurement": {"kind": "block_patch", "size": 6, "fill": -1.0}}})
+    told = rf"{section}\.measurement: its hidden pixels hold -1, .* set {section}\.measurement\.fill: 1"
+    with pytest.raises(InputError, match=told):
+        fakes.make_ready(engine, recipe, tmp_path)
 
 
 # Held-out pictures ------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from leavings import DEAD, left_by
 
 from ambientkit import Context, Measured
 from ambientkit.cached import find_or_make
@@ -90,8 +91,7 @@ def test_it_is_found_when_it_is_committed_and_not_before(tmp_path):
 
 def test_of_two_who_write_the_same_store_both_end_with_a_whole_one(tmp_path):
     final = tmp_path / "abc"
-    first, second = begin_store(final), StoreWriter(tmp_path / ".abc.other")
-    second.folder.mkdir()
+    first, second = begin_store(final), begin_store(final)
     samples = measured(2)
     for writer in (first, second):
         written(samples, writer=writer)
@@ -103,7 +103,7 @@ def test_of_two_who_write_the_same_store_both_end_with_a_whole_one(tmp_path):
 
 def test_leavings_of_the_dead_are_removed_and_those_of_the_living_kept(tmp_path):
     final = tmp_path / "abc"
-    dead, alive = tmp_path / f".abc.{2**22 + 7}", tmp_path / f".abc.{os.getppid()}"
+    dead, alive = left_by(DEAD, final), left_by(os.getppid(), final)
     dead.mkdir()
     alive.mkdir()
     discard_store(begin_store(final))
@@ -113,11 +113,11 @@ def test_leavings_of_the_dead_are_removed_and_those_of_the_living_kept(tmp_path)
 def test_what_was_left_of_other_stores_goes_too_unless_their_lock_is_held(tmp_path):
     """On a shared disk the process may be alive on another machine."""
     for name in ("left", "held"):
-        (tmp_path / f".{name}.{2**22 + 7}").mkdir()
+        left_by(DEAD, tmp_path / name).mkdir()
     (tmp_path / ".left.lock").touch()
     with only_one(tmp_path / "held", lambda: None), only_one(tmp_path / "abc", lambda: None):
         discard_store(begin_store(tmp_path / "abc"))
-    assert [path.name for path in tmp_path.iterdir()] == [f".held.{2**22 + 7}"]
+    assert [path.name for path in tmp_path.iterdir()] == [left_by(DEAD, tmp_path / "held").name]
 
 
 def test_the_lock_of_who_died_after_the_last_write_goes_when_the_store_is_found(engine, tmp_path):

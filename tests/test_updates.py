@@ -189,6 +189,19 @@ def test_a_shared_pass_gives_the_terms_of_two(ready):
             torch.testing.assert_close(value, theirs[name], rtol=1e-5, atol=1e-7)
 
 
+def test_what_is_completed_first_in_a_shared_pass_is_so_with_the_same_weights(ready):
+    recipe = game_of(train={"share_forward": True})
+    recipe["further"] = {**fakes.FURTHER, "completed_first": True}
+    trainer, used = ready(recipe).trainer, []
+    generator = trainer.game.generator.network
+    layer = next(each for each in generator.modules() if isinstance(each, torch.nn.Conv2d))
+    torch.nn.utils.parametrizations.spectral_norm(layer)
+    layer.register_forward_pre_hook(lambda layer, _: used.append(layer.weight))
+    shared_update(trainer.game, trainer._batch(0), trainer.dice(0, "generator", 1))
+    first, counts = used
+    assert first is counts
+
+
 def test_a_shared_step_runs_the_generator_once(ready):
     for share, passes in ((False, 2), (True, 1)):
         trainer = ready(game_of(train={"share_forward": share})).trainer

@@ -70,8 +70,8 @@ def evaluate(
         found[name] = values(metrics, _showing(batches, name, shown))
     progress("evaluating", len(rows), len(rows))
     redrawn = draws(len(ours.pictures), wishes.bootstrap, SEED)
-    mine = {name: metric.summary(found[ours.name][name]) for name, metric in metrics.items()}
-    silent = dict.fromkeys((name for name, said in mine.items() if not said), SILENT)
+    mine = found[ours.name]
+    silent = [name for name in metrics if name not in mine or not metrics[name].summary(mine[name])]
     return Evaluation(
         rows={name: _figures(metrics, each, redrawn) for name, each in found.items()},
         differences={
@@ -79,7 +79,7 @@ def evaluate(
         },
         facts=_facts(ours, wishes),
         labels={run.name: run.record.get("labels", []) for run in runs},
-        left_out={**chosen.left_out, **silent, **_missing_fills(ours, wishes)},
+        left_out={**chosen.left_out, **dict.fromkeys(silent, SILENT), **_missing_fills(ours, wishes)},
         pictures=shown,
     )
 

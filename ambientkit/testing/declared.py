@@ -20,7 +20,7 @@ KNOWN_FACTS: Mapping[str, frozenset[str]] = {
     "measurement": frozenset(
         {"exact", "observed", "flip", "random", "pixelwise", "reshapes", "no_gradient", "needs_data_masks"}
     ),
-    "generator": frozenset({"completes", "latent", "batch_norm"}),
+    "generator": frozenset({"completes", "latent", "batch_norm", "ignores_masks"}),
     "discriminator": frozenset({"batch_norm", "features"}),
     "objective": frozenset({"gradient_penalty", "clips_weights"}),
     "fidelity": frozenset(

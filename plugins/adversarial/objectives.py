@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ambientkit import Objective, View
+from ambientkit.errors import PluginError
 from ambientkit.interfaces import Critic, Terms
 
 from .penalties import one_centred, zero_centred
@@ -35,10 +36,6 @@ class _Penalised(Objective):
         return {
             name: zero_centred(critic, view, strength) for name, (view, strength) in sides.items() if strength
         }
-
-    def after_discriminator_step(self, discriminator: nn.Module) -> None:
-        """The weights stay as they are."""
-        return
 
 
 class _Game(_Penalised):
@@ -152,7 +149,7 @@ class WassersteinClipped(_Wasserstein):
 
     @torch.no_grad()
     def after_discriminator_step(self, discriminator: nn.Module) -> None:
-        """Clip the weights to [-clip, clip], in place."""
+        """Clip the weights to [-clip, clip], in place. Raises PluginError for a layer that stores none."""
         for module in discriminator.modules():
             if isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
                 _stored_weight(module).clamp_(-self.clip, self.clip)
@@ -190,5 +187,11 @@ class Relativistic(_Penalised):
 
 
 def _stored_weight(layer: nn.Module) -> Tensor:
-    parameters = dict(layer.named_parameters())
-    return parameters.get("parametrizations.weight.original", parameters.get("weight", torch.empty(0)))
+    stored = dict(layer.named_parameters(recurse=True))
+    for name in ("parametrizations.weight.original", "weight_orig", "weight"):
+        if name in stored:
+            return stored[name]
+    raise PluginError(
+        f"wgan_clip: a {type(layer).__name__} of the discriminator makes its weight of {', '.join(stored)}, "
+        "which clipping does not bound; use layers without weight norm"
+    )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ambientkit import MaskingMeasurement
+from ambientkit import Constant, MaskingMeasurement
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Shape, Theta
 from ambientkit.pictures import read_flat
@@ -49,7 +49,7 @@ class MaskFromData(MaskingMeasurement):
         self.names = find_pictures(folder, option="the sensor's `folder`")
         self.fingerprint = _digest(folder, self.names)
         self.random = mirror or len(self.names) > 1
-        self._read: dict[tuple[int, int], Tensor] = {}
+        self._read: dict[tuple[int, int], Constant] = {}
 
     def sample(self, n: int, image_shape: Shape, generator: torch.Generator) -> Theta:
         """{"index": int64 (n,), "mirrored": bool (n,)} into the sorted masks.
@@ -74,10 +74,8 @@ class MaskFromData(MaskingMeasurement):
         """
         size = (image_shape[-2], image_shape[-1])
         if size not in self._read:
-            self._read[size] = self._all(size)
-        if device is not None and self._read[size].device != device:  # moved once, not at every step
-            self._read[size] = self._read[size].to(device)
-        return self._read[size]
+            self._read[size] = Constant(self._all(size))
+        return self._read[size].on(device or torch.device("cpu"))
 
     def _all(self, size: tuple[int, int]) -> Tensor:
         paths = [self.folder / name for name in self.names]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ambientkit import Context, MaskingMeasurement, Measurement
+from ambientkit import Constant, Context, MaskingMeasurement, Measurement
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Shape, Theta
 
@@ -97,7 +97,7 @@ class MasksOfData(MaskingMeasurement):
     """
 
     def __init__(self, hidden: Tensor, fill: float = 1.0) -> None:
-        self.hidden = hidden
+        self.hidden = Constant(hidden)
         self.fill = fill
 
     def sample(self, n: int, image_shape: Shape, generator: torch.Generator) -> Theta:
@@ -113,9 +113,7 @@ class MasksOfData(MaskingMeasurement):
     def observed(self, theta: Theta, image_shape: Shape) -> Tensor:
         """Bool (n, 1, H, W), False where the drawn mask hides."""
         index = theta["index"]
-        if self.hidden.device != index.device:  # moved once, not at every step
-            self.hidden = self.hidden.to(index.device)
-        return ~self.hidden[index]
+        return ~self.hidden.on(index.device)[index]
 
 
 def masks_in(context: Context) -> Tensor:

@@ -33,6 +33,10 @@ class ResUNetOptions(CompletingOptions):
     norm: Literal["batch", "instance", "group", "none"] = "none"
     """Normalisation after each convolution of a residual block; none is needed."""
 
+    def facts(self) -> frozenset[str]:
+        """What is filled from the surroundings first is known by the mask."""
+        return super().facts() - ({"ignores_masks"} if self.from_surroundings else set())
+
     @property
     def multiple(self) -> int:
         """One halving a level."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ambientkit import MaskingMeasurement
+from ambientkit import Constant, MaskingMeasurement
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Shape, Theta
 
@@ -30,7 +30,7 @@ class TextOverlay(MaskingMeasurement):
         self.lines = lines
         self.scale = scale
         self.fill = fill
-        self.font = font_dots()
+        self.font = Constant(font_dots())
 
     def sample(self, n: int, image_shape: Shape, generator: torch.Generator) -> Theta:
         """{"characters": uint8 (n, lines, characters), "scale": int64 (n,), "corner": int64 (n, 2)}.
@@ -63,9 +63,7 @@ class TextOverlay(MaskingMeasurement):
 
     def _text(self, characters: Tensor) -> Tensor:
         """Dots of whole texts, bool (n, lines * 9, characters * 6)."""
-        if self.font.device != characters.device:  # moved once, not at every step
-            self.font = self.font.to(characters.device)
-        glyphs = self.font[characters.long()]  # (n, lines, characters, 9, 6)
+        glyphs = self.font.on(characters.device)[characters.long()]  # (n, lines, characters, 9, 6)
         return glyphs.transpose(2, 3).reshape(len(characters), self.lines * PITCH[0], -1)
 
     def _require_room(self, image_shape: Shape) -> None:
