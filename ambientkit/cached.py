@@ -20,15 +20,19 @@ from ambientkit.recipe import Plan
 from ambientkit.store import (
     FORMAT,
     Store,
+    StoreWriter,
+    alike,
     begin_store,
     commit_store,
     discard_store,
     only_one,
     open_store,
+    retire,
     tidy,
 )
 
 log = logging.getLogger("ambientkit")
+LOOKED_AT = 4  # samples of a store that is found
 _NOT_THE_SENSORS = frozenset({"ambientkit", "deepinv", "torch", *sys.stdlib_module_names})
 
 
@@ -106,13 +110,13 @@ def find_or_make(
     """The store of that description. Raises DataError where the cache cannot be written to."""
     name = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:24]
     final = cache / "stores" / name
-    found = open_store(final)
+    found = _sound(source, indices, final)
     if found is not None:
         tidy(final)
         return found
     try:
         with only_one(final, partial(_say_waiting, final, progress)):
-            found = open_store(final)
+            found = _sound(source, indices, final)
             return found if found is not None else _make(source, indices, final, description, progress)
     except OSError as error:
         if not _about(error, final):
@@ -121,6 +125,21 @@ def find_or_make(
             f"{final.parent}: cannot keep measured data there ({error.strerror}); "
             "make room there, or set AMBIENTKIT_CACHE to another folder"
         ) from error
+
+
+def _sound(source: Source, indices: list[int], final: Path) -> Store | None:
+    """The store, unless a few of its samples are not what the data and the sensor give now.
+
+    Its name follows files and options: not a class that is typed into a notebook, not a constant that another
+    module holds, and not an option that a data set's fingerprint forgets.
+    """
+    found = open_store(final)
+    if found is None:
+        return None
+    some = sorted({len(found) * part // LOOKED_AT for part in range(LOOKED_AT)})
+    writer = StoreWriter()
+    fill_store(writer, source, [indices[i] for i in some])
+    return found if alike(writer.close(), found, some) else None
 
 
 def _about(error: OSError, final: Path) -> bool:
@@ -139,6 +158,13 @@ def _say_waiting(final: Path, progress: Progress) -> None:
 def _make(
     source: Source, indices: list[int], final: Path, description: dict[str, Any], progress: Progress
 ) -> Store:
+    if final.exists():
+        log.warning(
+            "the data or the sensor give other measurements than those that were kept (%s), though files and "
+            "options are the same: all are measured anew",
+            final,
+        )
+        retire(final)
     writer = begin_store(final)
     try:
         fill_store(writer, source, indices, progress)

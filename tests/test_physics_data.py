@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import engine_fakes as fakes
 import pytest
 import torch
 from leavings import DEAD, left_by
 from torch import Tensor
 
-from ambientkit import Context, Evaluated, Measured, data
+from ambientkit import Context, Engine, Evaluated, Measured, data
 from ambientkit.assembly import prepare_data
 from ambientkit.data import Source, StoredSamples
 from ambientkit.errors import InputError
@@ -72,15 +74,72 @@ def test_two_runs_share_a_store_and_another_data_seed_makes_another(engine, tmp_
     fakes.calls["measure"] = 0
     prepare_data(engine.load(fakes.noisy()), tmp_path)
     (one,) = (tmp_path / "stores").iterdir()
+    count = fakes.calls["measure"]
     written = (one / "y.npy").stat().st_mtime_ns
     prepare_data(engine.load(fakes.noisy(seed=9, train={"batch_size": 2})), tmp_path)
-    assert fakes.calls["measure"] == 1, "each picture was measured once"
+    assert fakes.calls["measure"] == count + 4, "a few are compared, and none is kept anew"
     assert (one / "y.npy").stat().st_mtime_ns == written
     prepare_data(engine.load(fakes.noisy(data={"seed": 1})), tmp_path)
-    assert fakes.calls["measure"] == 2
+    assert fakes.calls["measure"] == 2 * count + 4
     assert len(list((tmp_path / "stores").iterdir())) == 2
     prepare_data(engine.load(fakes.noisy(data={"holdout": 3})), tmp_path)
     assert len(list((tmp_path / "stores").iterdir())) == 3
+
+
+CELL = """
+import torch
+from ambientkit import Component, Measurement, Options, hookimpl
+
+class GainOptions(Options):
+    \"\"\"A gain.\"\"\"
+
+class Gain(Measurement):
+    def sample(self, n, image_shape, generator):
+        return {{"none": torch.zeros(n, 0)}}
+
+    def measure(self, images, theta):
+        return {gain} * images
+
+class Plugin:
+    AMBIENTKIT_HOOK_API = 1
+    namespace = "cell"
+
+    @hookimpl
+    def register_measurements(self):
+        yield Component("gain", GainOptions, lambda options, context: Gain())
+"""
+
+
+def test_a_sensor_that_is_typed_anew_measures_anew(tiny, tmp_path, caplog):
+    """Of a class in a notebook there is no file whose change would tell."""
+
+    def store_with(gain: float) -> Tensor:
+        cell: dict[str, Any] = {"__name__": "__main__"}
+        exec(CELL.format(gain=gain), cell)
+        engine = Engine(plugins=[fakes, cell["Plugin"]()], discover=False)
+        bare = {
+            "generator": {"kind": "fakes/net"},
+            "composite": False,
+            "discriminator": None,
+            "objective": None,
+        }
+        recipe = tiny(**bare, measurement={"kind": "cell/gain"}, fidelity=[{"kind": "fakes/pull"}])
+        return prepare_data(engine.load(recipe), tmp_path)[0].samples.batch(torch.arange(4), 0).y
+
+    first, again, other = store_with(0.5), store_with(0.5), store_with(0.25)
+    assert torch.equal(first, again) and torch.allclose(other, first / 2)
+    assert caplog.text.count("all are measured anew") == 1
+    assert len(list((tmp_path / "stores").iterdir())) == 1
+
+
+def test_pictures_that_an_options_change_makes_others_are_measured_anew(
+    engine, tmp_path, monkeypatch, caplog
+):
+    """Though the data set's fingerprint forgets the option."""
+    prepare_data(engine.load(fakes.noisy()), tmp_path)
+    monkeypatch.setattr(fakes.Numbers, "value_range", (0.0, 2.0))
+    prepare_data(engine.load(fakes.noisy()), tmp_path)
+    assert caplog.text.count("all are measured anew") == 1
 
 
 def test_a_crash_while_measuring_leaves_nothing_half_made(engine, tiny, tmp_path, monkeypatch):

@@ -112,16 +112,19 @@ class Fid(_SetDistance):
     def distance(self, made: Tensor, real: Tensor) -> float:
         """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2))."""
         apart = (made.mean(0) - real.mean(0)).square().sum()
-        one, other = torch.cov(made.T), torch.cov(real.T)
-        return float(apart + one.trace() + other.trace() - 2 * _trace_of_root(one, other))
+        one, other = _factor(made), _factor(real)
+        common: Tensor = torch.linalg.svdvals(one @ other.T).sum()
+        return float(apart + one.square().sum() + other.square().sum() - 2 * common)
 
 
-def _trace_of_root(one: Tensor, other: Tensor) -> Tensor:
-    """tr((A B)^(1/2)) = tr((A^(1/2) B A^(1/2))^(1/2)), whose eigenvalues are real and not negative."""
-    values, vectors = torch.linalg.eigh(one)
-    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
-    eigenvalues: Tensor = torch.linalg.eigvalsh(root @ other @ root)
-    return eigenvalues.clamp(min=0).sqrt().sum()
+def _factor(features: Tensor) -> Tensor:
+    """R (min(n, D), D) with the covariance R^T R.
+
+    Of two, C1 C2 has the eigenvalues of M M^T, M = R1 R2^T, so that tr((C1 C2)^(1/2)) is the sum of the
+    singular values of M: no root is taken of a matrix, and few pictures make a small one.
+    """
+    factor: Tensor = torch.linalg.qr((features - features.mean(0)) / math.sqrt(len(features) - 1), mode="r").R
+    return factor
 
 
 class Perceptual(Metric):
