@@ -23,6 +23,7 @@ from ambientkit.data import (
     no_progress,
     split,
 )
+from ambientkit.data_check import require_sound
 from ambientkit.draws import draw_latent, drawn
 from ambientkit.errors import FAILURES, AmbientkitError, DataError, InputError, PluginError
 from ambientkit.finite import FiniteWatch
@@ -162,6 +163,7 @@ def open_data(plan: Plan) -> Opened:
     """Read the data set, split it and build its sensor. Raises DataError where they do not fit."""
     size = plan.recipe.data.image_size
     dataset: Dataset = build(plan.source, Context(image_size=size))
+    require_sound(dataset, size)
     training, held = split(dataset.keys, plan.recipe.data.holdout)
     shape = tuple(dataset.image_shape)
     context = Context(image_size=(shape[-2], shape[-1]), image_shape=shape, facts=plan.facts)

@@ -128,12 +128,12 @@ def begun(run: Path) -> bool:
     return (root / "latest").exists() or any(root.glob("step-*"))
 
 
-def find(run: Path, name: str = "latest") -> Path:
-    """The checkpoint that `latest`, `best` or its own name means, its files verified.
+def find(run: Path, name: str | int = "latest") -> Path:
+    """The checkpoint that `latest`, `best`, its own name or its step means, its files verified.
 
     Raises RunFolderError when it is missing or damaged, naming the newest sound one.
     """
-    folder = _named(run / "checkpoints", name)
+    folder = folder_of(run, name) if isinstance(name, int) else _named(run / "checkpoints", name)
     reason = fault(folder)
     if reason is None:
         return folder

@@ -186,7 +186,7 @@ class TrainedRun:
 
 
 def open_run(
-    folder: Path, plan: Plan, record: Mapping[str, Any], checkpoint: str, machine: Machine
+    folder: Path, plan: Plan, record: Mapping[str, Any], checkpoint: str | int, machine: Machine
 ) -> TrainedRun:
     """The generator of a checkpoint, as it is used: averaged and in evaluation mode.
 

@@ -17,6 +17,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ambientkit.data_check import images_of, measured_of
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Dataset, Measured, Measurement, Shape, Theta
 from ambientkit.recipe import HoldoutRule
@@ -91,8 +92,8 @@ class Source:
     def measure(self, indices: Sequence[int]) -> Measured:
         """Measure these pictures, each by its own key; or hand on what arrived measured."""
         if self.dataset.arrives_measured:
-            return self._arrived(self.dataset.measured(indices))
-        images = to_float(self.dataset.images(indices), self.dataset.value_range)
+            return self._arrived(measured_of(self.dataset, indices))
+        images = to_float(images_of(self.dataset, indices), self.dataset.value_range)
         shape = tuple(images.shape[1:])
         theta = sample_by_key(
             self.sensor, shape, self.seed, self.stream_name, [self.dataset.keys[i] for i in indices]
@@ -194,7 +195,8 @@ class FreshSamples:
     def batch(self, indices: Tensor, counter: int) -> Measured:
         """The pictures under a theta of this counter."""
         dataset, sensor = self.source.dataset, self.source.sensor
-        images = to_float(dataset.images([self.indices[i] for i in indices.tolist()]), dataset.value_range)
+        chosen = [self.indices[i] for i in indices.tolist()]
+        images = to_float(images_of(dataset, chosen), dataset.value_range)
         shape = tuple(images.shape[1:])
         theta = sensor.sample(len(images), shape, stream(self.source.seed, "fresh", counter))
         return Measured(sensor.measure(images, theta), sensor.observed(theta, shape), sensor.known(theta))
@@ -289,5 +291,5 @@ def hold_out(source: Source, indices: Sequence[int], writer: StoreWriter) -> Hol
     """Measure held-out pictures and keep their clean version for metrics alone."""
     fill_store(writer, source, indices)
     samples = StoredSamples(writer.close(), source.sensor.fill)
-    truth = None if source.dataset.arrives_measured else source.dataset.images(indices)
+    truth = None if source.dataset.arrives_measured else images_of(source.dataset, indices)
     return HoldOut(samples, truth, source.dataset.value_range, source.sensor)

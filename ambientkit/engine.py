@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ambientkit import processes, recipe_file, run_folder
+from ambientkit.asked import alone_in_process, as_list, folder_of, metric_names
 from ambientkit.containment import contained
 from ambientkit.errors import (
     InputError,
@@ -31,6 +33,8 @@ from ambientkit.resumption import changed_plugins, listed_plugins, require_loade
 from ambientkit.surroundings import begin_at, fitting, logged, met, occupied, status_kept
 
 if TYPE_CHECKING:
+    import torch
+
     from ambientkit.benching import Speed
     from ambientkit.completion import TrainedRun
     from ambientkit.data import Progress
@@ -73,7 +77,9 @@ class Engine:
         discover: Discovery = True,
         cache_dir: Path | str | None = None,
     ) -> None:
-        self.plugins = Plugins.discover(plugins, files, discover=discover)
+        chosen = as_list("plugins", plugins, "modules or objects")
+        places = [Path(str(file)) for file in as_list("files", files, "places")]
+        self.plugins = Plugins.discover(chosen, places, discover=discover)
         self._cache_dir = cache_dir
 
     # Recipes -------------------------------------------------------------------------------------
@@ -94,11 +100,15 @@ class Engine:
             )
         if isinstance(recipe, Mapping):
             return recipe_file.from_mapping(recipe, self.plugins, overrides=overrides)
+        if not isinstance(recipe, str | PathLike):
+            raise InputError(
+                f"a recipe is a path, a name, a mapping or a Plan, not a {type(recipe).__name__}"
+            )
         return recipe_file.load(recipe, overrides, self.plugins)
 
     def load_run(self, folder: str | Path, *overrides: str) -> Plan:
         """The plan of a run folder. Raises RunFolderError where a plugin that it lists is not there."""
-        return self._opened(Path(folder), *overrides)[0]
+        return self._opened(folder_of(folder), *overrides)[0]
 
     def validate(self, recipe: str | Path | Mapping[str, Any], *overrides: str) -> list[Problem]:
         """All problems of a recipe, warnings among them; none means it can be run."""
@@ -137,12 +147,13 @@ class Engine:
 
     # Runs ----------------------------------------------------------------------------------------
 
+    @alone_in_process()
     def run(
         self,
         recipe: str | Path | Mapping[str, Any] | Plan,
         *overrides: str,
         out: Path | str = "runs",
-        device: str = "auto",
+        device: str | torch.device = "auto",
         precision: str = "auto",
         compile: str = "auto",
         callbacks: Sequence[object] = (),
@@ -169,12 +180,13 @@ class Engine:
         with told(trainer.folder), occupied(trainer.folder, machine):
             return self._finish(trainer, machine)
 
+    @alone_in_process()
     def resume(
         self,
         folder: Path | str,
         *,
-        checkpoint: str = "latest",
-        device: str = "auto",
+        checkpoint: str | int = "latest",
+        device: str | torch.device = "auto",
         precision: str = "auto",
         compile: str = "auto",
         callbacks: Sequence[object] = (),
@@ -188,7 +200,7 @@ class Engine:
         from ambientkit import checkpoints
         from ambientkit.resumption import require_same_plugins
 
-        run = Path(folder)
+        run = folder_of(folder)
         plan, record = self._opened(run)
         require_same_plugins(record, self._provenance(plan))
         machine = met(device, *_as_before(record, precision, compile))
@@ -203,18 +215,21 @@ class Engine:
                     trainer.restore(path)
             return self._finish(trainer, machine)
 
-    def open(self, folder: Path | str, *, checkpoint: str = "latest", device: str = "auto") -> TrainedRun:
+    def open(
+        self, folder: Path | str, *, checkpoint: str | int = "latest", device: str | torch.device = "auto"
+    ) -> TrainedRun:
         """A trained run, ready to complete or generate pictures."""
         from ambientkit.completion import open_run
         from ambientkit.machine import choose
 
-        plan, record = self._opened(Path(folder))
+        folder = folder_of(folder)
+        plan, record = self._opened(folder)
         changed = changed_plugins(record, self._provenance(plan))
         if changed:
             log.warning("%s: %s; what it makes may differ", folder, "; ".join(changed))
         machine = choose(device, record["precision"])
         with contained(self.plugins.registry, PluginError):
-            return open_run(Path(folder), plan, record, checkpoint, machine)
+            return open_run(folder, plan, record, checkpoint, machine)
 
     def evaluate(
         self,
@@ -223,8 +238,8 @@ class Engine:
         against: Sequence[Path | str] = (),
         metrics: Sequence[str] | None = None,
         wishes: Wishes | None = None,
-        checkpoint: str = "latest",
-        device: str = "auto",
+        checkpoint: str | int = "latest",
+        device: str | torch.device = "auto",
         progress: Progress | None = None,
     ) -> Evaluation:
         """The figures of a run's held-out pictures with 95 % intervals, beside other runs and baselines.
@@ -238,19 +253,21 @@ class Engine:
         from ambientkit.evaluating.held_out import require_same_pictures, told_apart
         from ambientkit.evaluating.wishes import Wishes
 
-        if isinstance(metrics, str):
-            raise InputError(f"metrics is {metrics!r}; give a list of names, such as [{metrics!r}]")
+        metrics = metric_names(metrics)
+        if not isinstance(wishes, Wishes | None):
+            raise InputError(f"wishes is {wishes!r}; give Wishes(...) of ambientkit.evaluating.wishes")
         self.plugins.admit((name.partition("/")[0] for name in metrics or ()), "--metrics")
+        runs = [folder, *as_list("against", against, "run folders")]
         with contained(self.plugins.registry):
-            runs = told_apart(
-                [self._held_out(Path(each), overrides, checkpoint, device) for each in (folder, *against)]
+            held = told_apart(
+                [self._held_out(folder_of(each), overrides, checkpoint, device) for each in runs]
             )
-            for other in runs[1:]:
-                require_same_pictures(runs[0], other)
-            chosen = choose_metrics(runs[0].plan, self.plugins, metrics, runs[0].context)
-            return evaluate(runs, chosen, wishes or Wishes(), progress or no_progress)
+            for other in held[1:]:
+                require_same_pictures(held[0], other)
+            chosen = choose_metrics(held[0].plan, self.plugins, metrics, held[0].context)
+            return evaluate(held, chosen, wishes or Wishes(), progress or no_progress)
 
-    def export(self, folder: Path | str, file: Path | str, *, checkpoint: str = "latest") -> Exported:
+    def export(self, folder: Path | str, file: Path | str, *, checkpoint: str | int = "latest") -> Exported:
         """Write a run's generator to `file`, .pt2 (torch.export) or .onnx, as a program without ambientkit.
 
         Raises InputError for another ending, a file that is there or missing packages, RunError where it
@@ -266,12 +283,13 @@ class Engine:
         trained = self.open(folder, checkpoint=checkpoint, device="cpu")
         return export(trained, file, onnx=file.suffix == ".onnx")
 
+    @alone_in_process()
     def bench(
         self,
         recipe: str | Path | Mapping[str, Any] | Plan,
         *overrides: str,
         steps: int = 20,
-        device: str = "auto",
+        device: str | torch.device = "auto",
         precision: str = "auto",
         compile: str = "auto",
         progress: Progress | None = None,
@@ -291,7 +309,9 @@ class Engine:
             self.load(recipe, *overrides), choose(device, precision, compile), cache, steps, progress
         )
 
-    def _held_out(self, folder: Path, overrides: Sequence[str], checkpoint: str, device: str) -> Held:
+    def _held_out(
+        self, folder: Path, overrides: Sequence[str], checkpoint: str | int, device: str | torch.device
+    ) -> Held:
         from ambientkit import checkpoints
         from ambientkit.completion import open_run
         from ambientkit.evaluating.held_out import open_held_out
@@ -348,7 +368,7 @@ class Engine:
             require_same_data(run_folder.read_run(folder), prepared.facts)
         folder = group.told(folder or self._new_folder(plan, machine, prepared.facts, out))
         try:
-            watched = [*callbacks, Watch()]
+            watched = [*as_list("callbacks", callbacks, "callbacks"), Watch()]
             with contained(self.plugins.registry, PluginError):
                 return prepared.trainer(
                     folder, lambda built: lifecycle([*watched, *built] if group.leads else []), warm=warm

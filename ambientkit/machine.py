@@ -66,11 +66,12 @@ class Machine:
         return f"{self.device}, {'bf16' if self.bf16 else 'fp32'}{compiled}{others}"
 
 
-def choose(device: str = "auto", precision: str = "auto", compile: str = "auto") -> Machine:
+def choose(device: str | torch.device = "auto", precision: str = "auto", compile: str = "auto") -> Machine:
     """The machine for `--device`, `--precision` and `--compile`.
 
     Raises InputError for one that ambientkit cannot use or that is not there.
     """
+    device = str(device)  # a torch.device too
     name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     if name == "cuda" and expected() > 1:
         name = f"cuda:{local_rank()}"  # each process has a GPU of its own

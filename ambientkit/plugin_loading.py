@@ -49,7 +49,10 @@ def load(candidate: Candidate) -> list[Registered]:
 
 def register_checked(manager: pluggy.PluginManager, plugin: object, name: str) -> None:
     """Register a plugin or callback. Raises PluginError on a misspelt hook, or where there is none at all."""
-    manager.register(plugin, name)
+    try:
+        manager.register(plugin, name)
+    except pluggy.PluginValidationError as error:
+        raise PluginError(_wrong_arguments(manager, str(error))) from error
     callers = manager.get_hookcallers(plugin) or []
     known = [hook for hook, caller in vars(manager.hook).items() if caller.has_spec()]
     for caller in callers:
@@ -57,6 +60,17 @@ def register_checked(manager: pluggy.PluginManager, plugin: object, name: str) -
             raise PluginError(_unknown_hook(caller.name, known))
     if not callers:
         raise PluginError(_no_hook(plugin, known))
+
+
+def _wrong_arguments(manager: pluggy.PluginManager, said: str) -> str:
+    """Which arguments a hook has, where one was written with others."""
+    found = re.search(r"for hook '(\w+)'", said)
+    spec = vars(manager.hook)[found[1]].spec if found else None
+    if found is None or spec is None:
+        return " ".join(said.split())
+    given = re.search(r"Argument\(s\) \{(.*?)\}", said)
+    wrong = f", and not {given[1]}" if given else ""
+    return f"the hook {found[1]} has the arguments {', '.join(spec.argnames)}, or some of them{wrong}"
 
 
 def describe_failure(error: BaseException) -> str:

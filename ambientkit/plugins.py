@@ -15,7 +15,7 @@ from typing import Literal
 import pluggy
 
 from ambientkit.containment import observer
-from ambientkit.errors import FAILURES, PluginError
+from ambientkit.errors import FAILURES, InputError, PluginError
 from ambientkit.hookspecs import Lifecycle
 from ambientkit.names import CATEGORIES, did_you_mean
 from ambientkit.plugin_loading import describe_failure, load, register_checked
@@ -61,6 +61,8 @@ class Plugins:
         until `admit` names it. Raises PluginError where one of `plugins` or `files` fails, for the user
         asked for it; others only leave a report.
         """
+        if discover not in (True, False, "listed"):
+            raise InputError(f"discover is {discover!r}; give True, False or 'listed'")
         found = cls(waiting=tuple(strangers()) if discover == "listed" else ())
         for candidate in [*installed(discover is True), *map(from_object, plugins), *from_files(files)]:
             found._load(candidate)
@@ -173,11 +175,13 @@ def lifecycle(callbacks: Sequence[object]) -> pluggy.PluginManager:
     for place, given in reversed(list(enumerate(callbacks))):
         named = given if isinstance(given, Named) else Named(given, type(given).__name__)
         callback, name = named.callback, named.name
+        if isinstance(callback, type):
+            raise PluginError(f"callback {callback.__name__} is a class; give {callback.__name__}()")
         if manager.is_registered(callback):
             raise PluginError(f"callback {name} is listed twice with the same options; remove one")
         try:
             register_checked(manager, callback, f"{place} {name}")
-        except (PluginError, pluggy.PluginValidationError) as error:
+        except PluginError as error:
             raise PluginError(f"callback {name}: {error}") from error
         _watch(manager, callback, name)
     return manager

@@ -18,13 +18,15 @@ from ambientkit.processes import restarted
 from ambientkit.recipe import Plan
 
 if TYPE_CHECKING:
+    import torch
+
     from ambientkit.machine import Machine
     from ambientkit.trainer import Trainer
 
 log = logging.getLogger("ambientkit")
 
 
-def met(device: str, precision: str, compile: str) -> Machine:
+def met(device: str | torch.device, precision: str, compile: str) -> Machine:
     """The machine of this process, in touch with the other processes of the run."""
     from ambientkit.group import join
     from ambientkit.machine import choose
@@ -48,7 +50,7 @@ def _say_waiting(run: Path) -> None:
 
 
 def begin_at(
-    run: Path, name: str, plan: Plan, as_now: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+    run: Path, name: str | int, plan: Plan, as_now: Callable[[Mapping[str, Any]], Mapping[str, Any]]
 ) -> Path | None:
     """The checkpoint to go on from; None where the run never came to one, and begins with step 0.
 
