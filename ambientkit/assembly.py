@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -40,6 +41,8 @@ from ambientkit.store import (
 )
 from ambientkit.streams import global_stream, stream
 from ambientkit.updates import Game, Player
+
+log = logging.getLogger("ambientkit")
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def open_data(plan: Plan) -> Opened:
     shape = tuple(dataset.image_shape)
     context = Context(image_size=(shape[-2], shape[-1]), image_shape=shape, facts=plan.facts)
     if dataset.arrives_measured:
-        context = replace(context, data_masks=_training_masks(dataset, training))
+        context = replace(context, data_masks=_looked_at(_training_masks(dataset, training)))
     sensor = build_sensor(plan.measurement, context)
     context = _with_measurement(context, sensor)
     if dataset.arrives_measured:
@@ -210,6 +213,23 @@ def _training_masks(dataset: Dataset, training: list[int]) -> torch.Tensor | Non
             return None
         masks.append(~observed.all(1, keepdim=True))
     return torch.cat(masks)
+
+
+def _looked_at(hidden: torch.Tensor | None) -> torch.Tensor | None:
+    """Say so where masks (N, 1, H, W) leave something out for ever, or look as if they meant the contrary."""
+    if hidden is None or not len(hidden):
+        return hidden
+    always, share = hidden.all(0).float().mean().item(), hidden.float().mean().item()
+    if always:
+        log.warning(
+            "%.0f %% of the pixels are hidden in every sample: what is there cannot be learnt", 100 * always
+        )
+    if share > 0.5:
+        log.warning(
+            "%.0f %% of what was measured is hidden; if the masks say what was seen, turn them round",
+            100 * share,
+        )
+    return hidden
 
 
 def _samples(plan: Plan, source: Source, indices: list[int], cache: Path, progress: Progress) -> Samples:

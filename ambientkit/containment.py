@@ -68,6 +68,21 @@ def blame(error: BaseException, entries: Iterable[Registered]) -> Blame | None:
         if home is not None:
             called = next(each.name for each in frames if _lies_in(each.filename, home))
             return Blame(homes[home], called, f"{frame.filename}:{frame.lineno}")
+    return _of_a_component(error)
+
+
+def _of_a_component(error: BaseException) -> Blame | None:
+    """Of a component that is written elsewhere than its plugin, or in a notebook: known by what it is."""
+    from torch import nn
+
+    from ambientkit.interfaces import Dataset, Fidelity, Measurement, Metric, Objective
+
+    contracts = {Dataset, Fidelity, Measurement, Metric, Objective, nn.Module}
+    libraries = (Path(__file__).parent, Path(nn.__file__).parents[1])
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        owner, code = type(frame.f_locals.get("self")), frame.f_code
+        if contracts & set(owner.__mro__) and not any(_lies_in(code.co_filename, each) for each in libraries):
+            return Blame(owner.__name__, code.co_name, f"{code.co_filename}:{line}")
     return None
 
 

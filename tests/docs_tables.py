@@ -151,7 +151,7 @@ def contract(category: str) -> str:
     if values:
         parts.append(table(("member", "type", "default"), values))
     for name, method in vars(found).items():
-        if inspect.isfunction(method) and (not name.startswith("_") or name == "__len__") and method.__doc__:
+        if _is_told(name, method) or (name == "__len__" and method.__doc__):
             parts.append(_method(name, method))
     return "\n".join(parts) + "\n"
 
@@ -162,6 +162,26 @@ def _method(name: str, method: Callable[..., object]) -> str:
     must = "must be there" if getattr(method, "__isabstractmethod__", False) else "has a default"
     head = f"#### {name}\n\n`{name}({shown}) -> {signature.return_annotation}`, {must}.".replace("'", "")
     return f"{head}\n\n{_prose(inspect.getdoc(method))}\n"
+
+
+TRAVEL = ("Measured", "View", "RoundTrip", "Judged", "Evaluated", "Context", "RunInfo", "StepReport")
+
+
+def travel() -> str:
+    """What components are given: each record with its fields."""
+    parts = []
+    for name in TRAVEL:
+        record = getattr(interfaces, name)
+        rows = [(f"`{field}`", f"`{kind}`") for field, kind in record.__annotations__.items()]
+        parts.append(f"\n### {name}\n\n{_prose(inspect.getdoc(record))}\n\n{table(('field', 'type'), rows)}")
+        parts += [
+            f"\n{_method(each, method)}" for each, method in vars(record).items() if _is_told(each, method)
+        ]
+    return "".join(parts) + "\n"
+
+
+def _is_told(name: str, member: object) -> bool:
+    return inspect.isfunction(member) and not name.startswith("_") and bool(member.__doc__)
 
 
 def kinds(category: str) -> str:
@@ -193,6 +213,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "recipes": recipes,
     "hooks": hooks,
     "checks": checks,
+    "travel": travel,
     **{
         f"contract-{category}": partial(contract, category)
         for category in CATEGORIES

@@ -56,6 +56,16 @@ class FallsOver(GoodCallback):
         (folder / "weights.pth").read_bytes()
 
 
+class FallsOverNowAndThen(GoodCallback):
+    def __init__(self, every=500):
+        self.every = every
+
+    @hookimpl
+    def on_step_end(self, run, report):
+        if report.step % self.every == 0:
+            raise ValueError("as late as this")
+
+
 class MissesTheStart(GoodCallback):
     @hookimpl
     def on_run_start(self, run):
@@ -155,6 +165,7 @@ FAULTY_CALLBACKS = {
     NoHooks: "it_has_lifecycle_hooks",
     Misspelt: "it_has_lifecycle_hooks",
     FallsOver: "it_survives_a_run",
+    FallsOverNowAndThen: "it_survives_a_run",
     MissesTheStart: "it_survives_a_run_that_stops_early",
     MakesItsFolderAnew: "it_survives_a_resumed_run",
     Rounds: "it_survives_figures_that_are_not_finite",

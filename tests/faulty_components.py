@@ -6,6 +6,7 @@ import itertools
 from typing import Literal
 
 import torch
+from faulty_datasets import GoodDataset
 from faulty_losses import GoodObjective
 from faulty_networks import GoodDiscriminator
 from pydantic import Field, field_serializer
@@ -98,6 +99,19 @@ def other_every_time(options, context):
     return network
 
 
+class PicturesOptions(Options):
+    """A few pictures."""
+
+    def facts(self):
+        return frozenset({"clean"})
+
+
+def pictures_of_the_hour(options, context):
+    data = GoodDataset()
+    data.fingerprint = f"built {next(_counter)} times"
+    return data
+
+
 class KeepsAPlainTensor(GoodDiscriminator):
     def __init__(self):
         super().__init__()
@@ -113,6 +127,10 @@ FAULTY_COMPONENTS = {
     "a misspelt fact": (component(Misspelt, game), "facts_are_words_that_the_engine_knows"),
     "a complaint of no option": (component(Talkative, game), "complaints_are_records_about_options"),
     "a build that fails": (component(GameOptions, fails), "it_can_be_built"),
+    "a data set with a fingerprint of the hour": (
+        component(PicturesOptions, pictures_of_the_hour, "dataset"),
+        "a_data_set_is_the_same_when_it_is_built_again",
+    ),
     "a fact that does not hold": (component(ClipsOnPaper, game), "facts_agree_with_what_is_built"),
     "a build that draws": (component(GameOptions, draws), "building_leaves_the_global_random_states"),
     "weights that differ": (

@@ -47,6 +47,13 @@ class LogOfSigmoid(GoodObjective):
         return {"cost": cost}
 
 
+class LogOfOneAndExp(GoodObjective):
+    """exp of a float32 is infinite from 89 on."""
+
+    def discriminator_terms(self, critic, real, fake):
+        return {"cost": (1 + (-critic(real)).exp()).log().mean() + (1 + critic(fake).exp()).log().mean()}
+
+
 class DetachedCritic(GoodObjective):
     def discriminator_terms(self, critic, real, fake):
         return super().discriminator_terms(lambda view: critic(view).detach(), real, fake)
@@ -136,6 +143,7 @@ FAULTY_OBJECTIVES = {
     Slashed: "terms_have_short_names",
     OneAxis: "terms_are_scalars",
     LogOfSigmoid: "terms_stay_finite_on_confident_scores",
+    LogOfOneAndExp: "terms_stay_finite_on_confident_scores",
     DetachedCritic: "the_discriminator_gets_a_gradient",
     DetachedFake: "the_generator_gets_a_gradient",
     WrongSignOfFakes: "the_discriminator_gains_by_telling_them_apart",

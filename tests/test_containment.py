@@ -13,9 +13,10 @@ import yaml
 from click.testing import CliRunner
 from engine_recipes import tiny
 
-from ambientkit import hookimpl, watchdog
+from ambientkit import Dataset, hookimpl, watchdog
 from ambientkit.cli import main
 from ambientkit.containment import blame, contained
+from ambientkit.data_check import require_sound
 from ambientkit.errors import RunError
 from ambientkit.plugins import Named, Plugins, lifecycle
 
@@ -204,6 +205,21 @@ def test_a_built_in_that_raises_is_named(engine):
     told = r"the plugin built-in \(entry point masks\) failed in sample"
     with pytest.raises(RunError, match=told), contained(engine.plugins.registry):
         sensor.sample(None, (3, 8, 8), None)
+
+
+class Torn(Dataset):
+    """A data set that is no file's: its class stands here, or in a cell, and its plugin elsewhere."""
+
+    image_shape, keys, fingerprint = (1, 4, 4), ("a",), "f"
+
+    def images(self, indices):
+        raise ValueError("disk gone")
+
+
+def test_a_component_that_is_written_elsewhere_than_its_plugin_is_named(engine):
+    told = r"the plugin Torn failed in images: ValueError: disk gone \(.*test_containment\.py:\d+\)"
+    with pytest.raises(RunError, match=told), contained(engine.plugins.registry):
+        require_sound(Torn(), None)
 
 
 # The watchdog -----------------------------------------------------------------------------------

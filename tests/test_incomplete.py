@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ambientkit import Context
+from ambientkit.assembly import _looked_at
 from ambientkit.errors import DataError
 
 SECRET = 201  # what hidden pixels hold; no known pixel does
@@ -283,3 +284,16 @@ def test_faces_that_are_really_incomplete():
     areas = (~measured.observed).flatten(1).sum(1)
     assert areas.min() >= 28 * 28 and areas.max() <= 33 * 33
     assert not measured.y.masked_select(~measured.observed).any()
+
+
+@pytest.mark.parametrize(
+    ("hide", "told"), [("one place", "cannot be learnt"), ("most", "turn them round"), ("a row each", "")]
+)
+def test_masks_that_leave_something_out_or_look_inverted_are_warned_of(caplog, hide, told):
+    seen = torch.ones(40, 1, 8, 8, dtype=torch.bool)
+    for row, mask in enumerate(seen):
+        mask[:, row % 8] = False
+    if hide == "one place":
+        seen[..., 2:4, 2:4] = False
+    _looked_at(seen if hide == "most" else ~seen)
+    assert [told in record.message for record in caplog.records] == ([True] if told else [])

@@ -30,7 +30,9 @@ from ambientkit.testing.measurement_case import fixed_global_states, same
 from ambientkit.testing.networks import some_observed, uniform
 from ambientkit.testing.watching import advised, named_tensors, require_random_states_kept
 
-STEPS = 3
+MOMENTS = (1, 2, 5_040_000)
+"""The steps that are told: the last one is a multiple of whatever `every` a callback is likely to have."""
+STEPS = MOMENTS[-1]
 SHAPE = (3, 16, 16)
 FIGURES = {"psnr": 21.5}
 RECIPE = {"recipe": 1, "name": "a run", "train": {"steps": STEPS, "batch_size": 4}, "seed": 0}
@@ -82,7 +84,7 @@ class _Play:
     def all(self, stop: int = STEPS, outcome: str = "finished") -> None:
         """From the start to the end."""
         self.start()
-        for step in range(self.info.first_step + 1, stop + 1):
+        for step in (each for each in MOMENTS if self.info.first_step < each <= stop):
             self.step(step)
         self.end(stop, outcome)
 
@@ -340,7 +342,7 @@ def the_runs_own_files_are_left_alone(case: CallbackCase) -> None:
         play.all()
         files = _files(play.info.folder, None)
     own = ["recipe.yaml", "resolved.yaml", "run.json"]
-    own += [str(Path("checkpoints", f"step-{step:07d}", "meta.json")) for step in range(1, STEPS + 1)]
+    own += [str(Path("checkpoints", f"step-{step:07d}", "meta.json")) for step in MOMENTS]
     changed = [name for name in own if files.get(name, b"").strip() != b"{}"]
     more = [name for name in files if name.startswith("checkpoints") and name not in own]
     require(

@@ -283,6 +283,17 @@ def it_can_be_built(case: ComponentCase) -> None:
 
 
 @COMPONENT_CHECKS.add
+def a_data_set_is_the_same_when_it_is_built_again(case: ComponentCase) -> None:
+    """`fingerprint` and `keys` are those of the data: by them measured data are found, and runs compared."""
+    if case.category != "dataset":
+        not_applicable("it is no data set")
+    again = works_first("`build`", case.build)
+    for name in ("fingerprint", "keys"):
+        one, other = (list(getattr(each, name)) for each in (case.built, again))
+        require(one == other, f"`{name}` is another one when it is built again", "make it of the data alone")
+
+
+@COMPONENT_CHECKS.add
 def facts_agree_with_what_is_built(case: ComponentCase) -> None:
     """What the options declare is so: recipes are checked by the one, runs go by the other."""
     facts = case.choice.facts()

@@ -30,8 +30,8 @@ from ambientkit.testing.watching import (
 COUNT, SIDE = 4, 8
 LOW, HIGH = 0.0, 0.5
 """Scores that are compared to see who gains: between the targets of least squares, within hinge's margin."""
-CONFIDENT = 60.0
-"""A score at which a sigmoid rounds to 0 or 1, while exp is finite."""
+CONFIDENT = (60.0, 1000.0)
+"""Scores at which a sigmoid rounds to 0 or 1: while exp is finite, and where it is not."""
 
 
 class _ToyCritic(nn.Module):
@@ -142,15 +142,15 @@ def terms_are_scalars(case: ObjectiveCase) -> None:
 def terms_stay_finite_on_confident_scores(case: ObjectiveCase) -> None:
     """Scores far from 0, either way, give finite terms and gradients."""
     remedy = "use softplus or logsigmoid instead of log(sigmoid(...))"
-    for sign in (1.0, -1.0):
+    for score in (sign * size for size in CONFIDENT for sign in (1.0, -1.0)):
         for method, player in case.players().items():
             critic = _ToyCritic()
-            terms = player(critic, _spread(sign * CONFIDENT), _spread(-sign * CONFIDENT))
-            require_finite(terms, f"for scores of +-{CONFIDENT:g} (`{method}`)", remedy)
+            terms = player(critic, _spread(score), _spread(-score))
+            require_finite(terms, f"for scores of {score:g} and {-score:g} (`{method}`)", remedy)
             gradient = gradient_by(terms, critic.weight)
             require(
                 gradient is None or bool(torch.isfinite(gradient).all()),
-                f"for scores of +-{CONFIDENT:g} the gradient of `{method}` is not finite",
+                f"for scores of {score:g} and {-score:g} the gradient of `{method}` is not finite",
                 remedy,
             )
 
