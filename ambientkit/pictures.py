@@ -20,6 +20,10 @@ from ambientkit.errors import DataError
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"})
 MOST_MEGAPIXELS = 80
 """Pictures with more are refused before they are decoded: a few kilobytes can unfold to gigabytes."""
+GREYS = (32, 223)
+"""Levels between are neither black nor white, even after JPEG."""
+MOST_GREY = 0.02
+"""Share of a mask that may be grey, for soft edges."""
 HALF_OPAQUE = 128
 """Pixels with less alpha count as transparent."""
 ORIENTATION = 0x0112
@@ -81,6 +85,19 @@ def read_flat(path: Path, channels: int, content: bytes | None = None) -> Image.
         return flatten(picture, channels)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
+
+
+def read_mask(path: Path) -> NDArray[np.bool_]:
+    """(H, W), True where white. Raises DataError for what is no picture or has more than 2 % of grey."""
+    levels = np.asarray(read_flat(path, 1))
+    grey = float(((levels > GREYS[0]) & (levels < GREYS[1])).mean())
+    if grey > MOST_GREY:
+        raise DataError(
+            f"{path}: {grey:.0%} of it is neither black nor white, so it is no mask; make it black and "
+            "white, or move it elsewhere"
+        )
+    white: NDArray[np.bool_] = levels >= 128
+    return white
 
 
 def shows_through(path: Path) -> bool:

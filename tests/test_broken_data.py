@@ -326,9 +326,9 @@ def mask_case(name: str) -> np.ndarray:
 
 
 MASKS: dict[str, tuple[str, str, str]] = {
-    "a mask of another size": (r"masks/0\.png: the mask is 8 x 9", "", r"masks/0\.png: the mask is 9x8"),
+    "a mask of another size": (r"masks/0\.png: the mask is 8 x 9", "", r"masks/0\.png: the mask is 8 x 9"),
     "a mask that is not black and white": (
-        r"masks/0\.png: 100% of the mask is neither",
+        r"masks/0\.png: 100% of it is neither",
         r"masks/0\.png: 100% of it is neither",
         "all",
     ),

@@ -230,7 +230,7 @@ def test_masks_that_do_not_fit_are_named(tmp_path, images, hidden):
     with pytest.raises(DataError, match=r"masks/1\.png: the mask is 4 x 5.*10 x 12"):
         open_(pictures, masks=masks)
     Image.fromarray(np.full((10, 12), 128, np.uint8)).save(masks / "1.png")
-    with pytest.raises(DataError, match=r"masks/1\.png: 100% of the mask is neither"):
+    with pytest.raises(DataError, match=r"masks/1\.png: 100% of it is neither"):
         open_(pictures, masks=masks)
     (masks / "1.png").unlink()
     with pytest.raises(DataError, match=r"pictures/1\.png: needs one mask of the name '1', found none"):

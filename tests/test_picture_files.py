@@ -155,7 +155,7 @@ def test_a_source_that_says_nothing_or_too_much_is_refused(source):
 def test_a_mask_of_another_size_names_both_files(run, tmp_path):
     picture = save(tmp_path / "a.png", pixels())
     mask = save(tmp_path / "mask.png", hole(8, 14).astype(np.uint8))
-    with pytest.raises(DataError, match=r"mask\.png: the mask is 14x8, .*a\.png is 14x9"):
+    with pytest.raises(DataError, match=r"mask\.png: the mask is 8 x 14, its picture .*a\.png is 9 x 14"):
         complete(run, [picture], tmp_path / "out", masks=mask)
 
 

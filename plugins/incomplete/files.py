@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ambientkit.errors import DataError
-from ambientkit.pictures import UnreadableError, converted, read_flat, read_picture, to_array
+from ambientkit.pictures import UnreadableError, converted, read_flat, read_mask, read_picture, to_array
 
 from ..folders.dataset import find_pictures, in_threads
 from . import IncompleteOptions
@@ -19,9 +19,6 @@ from .samples import Samples, near_colour
 Pixels = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Reader = Callable[[Path], tuple[Pixels, Mask]]
-
-GREYS = (32, 223)  # levels between are neither black nor white, even after JPEG
-MOST_GREY = 0.02  # share of a mask that may be grey, for soft edges
 
 
 def read_folder(source: Path, options: IncompleteOptions) -> Samples:
@@ -93,16 +90,13 @@ def _with_key_colour(path: Path, colour: str, tolerance: int) -> tuple[Pixels, M
 
 def _with_mask(path: Path, masks: dict[str, list[Path]], source: Path, invert: bool) -> tuple[Pixels, Mask]:
     pixels, mask_path = to_array(read_flat(path, 3)), _mask_of(path, masks, source)
-    levels = to_array(read_flat(mask_path, 1))[0]
-    if levels.shape != pixels.shape[1:]:
+    mask = read_mask(mask_path)
+    if mask.shape != pixels.shape[1:]:
         raise DataError(
-            f"{mask_path}: the mask is {levels.shape[0]} x {levels.shape[1]}, its picture {path} is "
+            f"{mask_path}: the mask is {mask.shape[0]} x {mask.shape[1]}, its picture {path} is "
             f"{pixels.shape[1]} x {pixels.shape[2]} (height x width)"
         )
-    grey = float(((levels > GREYS[0]) & (levels < GREYS[1])).mean())
-    if grey > MOST_GREY:
-        raise DataError(f"{mask_path}: {grey:.0%} of the mask is neither black nor white; is it a mask?")
-    return pixels, (levels >= 128) != invert
+    return pixels, mask != invert
 
 
 def _masks_by_name(folder: Path) -> dict[str, list[Path]]:

@@ -16,12 +16,9 @@ from torch import Tensor
 from ambientkit import Constant, MaskingMeasurement
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Shape, Theta
-from ambientkit.pictures import read_flat
+from ambientkit.pictures import read_mask
 
 from ..folders.dataset import find_pictures, in_threads
-
-GREYS = (32, 223)  # levels between are neither black nor white, even after JPEG
-MOST_GREY = 0.02  # share of a mask that may be grey, for soft edges
 
 
 class MaskFromData(MaskingMeasurement):
@@ -104,19 +101,6 @@ def _digest(folder: Path, names: Sequence[str]) -> str:
         if (folder / name).is_file():  # what is none is refused when it is read
             digest.update(hashlib.sha256((folder / name).read_bytes()).digest())
     return digest.hexdigest()
-
-
-def read_mask(path: Path) -> NDArray[np.bool_]:
-    """(H, W), True where white. Raises DataError for what is no picture or has more than 2 % of grey."""
-    levels = np.asarray(read_flat(path, 1))
-    grey = float(((levels > GREYS[0]) & (levels < GREYS[1])).mean())
-    if grey > MOST_GREY:
-        raise DataError(
-            f"{path}: {grey:.0%} of it is neither black nor white, so it is no mask; make it black and "
-            "white, or move it elsewhere"
-        )
-    white: NDArray[np.bool_] = levels >= 128
-    return white
 
 
 def _require_holes(folder: Path, paths: Sequence[Path], masks: NDArray[np.bool_]) -> None:
