@@ -78,8 +78,8 @@ class MaskSource:
         mask = read_picture(found)
         if mask.size != picture.size:
             raise DataError(
-                f"{found}: the mask is {mask.height} x {mask.width}, its picture {path} is {picture.height} x "
-                f"{picture.width} (height x width)"
+                f"{found}: the mask is {mask.height} x {mask.width}, its picture {path} is "
+                f"{picture.height} x {picture.width} (height x width)"
             )
         if mask.mode.startswith(DEEP_MODES):
             raise DataError(f"{found}: has more than 8 bits a channel; convert it to 8 bits first")

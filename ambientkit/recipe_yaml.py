@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from pathlib import PurePath
 from typing import Any
 
@@ -348,11 +349,15 @@ class _Planter:
         return key
 
 
-def _plain_scalar(data: Any) -> int | str:
-    if isinstance(data, int):
-        if abs(data) >= 2**64:
+def _plain_scalar(data: Any) -> int | float | str:
+    """Numbers of numpy too, as a sweep has them."""
+    if isinstance(data, Integral):
+        number = int(data)
+        if abs(number) >= 2**64:
             raise ValueError("the number is too large")
-        return int(data)
+        return number
+    if isinstance(data, Real):
+        return float(data)
     if isinstance(data, str | PurePath):
         return _text(str(data))
     raise TypeError(f"{type(data).__name__} is not plain data (text, numbers, lists, mappings)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -134,6 +135,12 @@ def test_plain_data_become_a_tree_with_one_place():
     tree = from_plain({"a": (1, 2.5), "b": [True, None, "x"]}, Place("here"))
     assert tree.plain() == {"a": [1, 2.5], "b": [True, None, "x"]}
     assert {str(node.place) for _, node in tree.leaves()} == {"here"}
+
+
+def test_numbers_of_numpy_are_numbers():
+    """As a sweep over np.arange has them."""
+    plain = from_plain({"a": np.int64(3), "b": np.float32(0.5)}, Place("here")).plain()
+    assert plain == {"a": 3, "b": 0.5} and [type(value) for value in plain.values()] == [int, float]
 
 
 @pytest.mark.parametrize(
