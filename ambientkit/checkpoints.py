@@ -133,11 +133,18 @@ def find(run: Path, name: str | int = "latest") -> Path:
 
     Raises RunFolderError when it is missing or damaged, naming the newest sound one.
     """
+    if not isinstance(name, str | int) or (isinstance(name, str) and not _is_name(name)):
+        raise RunFolderError(f"{name!r} is no checkpoint's name; give latest, best, or such as step-0000500")
     folder = folder_of(run, name) if isinstance(name, int) else _named(run / "checkpoints", name)
     reason = fault(folder)
     if reason is None:
         return folder
     raise RunFolderError(f"{folder}: {reason}; {_instead(folder)}")
+
+
+def _is_name(text: str) -> bool:
+    """Whether it names something in a folder, and never another place."""
+    return bool(text.strip(".")) and PurePath(text).name == text
 
 
 def _named(root: Path, name: str) -> Path:

@@ -97,7 +97,7 @@ def evaluate(
             folder,
             *overrides,
             against=against,
-            metrics=metrics.split(",") if metrics else None,
+            metrics=[name.strip() for name in metrics.split(",")] if metrics else None,
             wishes=wishes,
             checkpoint=checkpoint,
             device=device,

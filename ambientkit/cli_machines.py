@@ -15,6 +15,7 @@ from ambientkit.cli_shell import (
     device_option,
     examples,
     json_option,
+    listed_plugin_option,
     plugin_option,
     precision_option,
     print_json,
@@ -85,7 +86,7 @@ def bench(
 )
 @checkpoint_option
 @json_option
-@plugin_option
+@listed_plugin_option
 def export(folder: Path, out: Path, checkpoint: str, as_json: bool, engine: Engine) -> None:
     """Write a run's generator as a program that needs no ambientkit.
 

@@ -81,7 +81,10 @@ def check_plugin(
 
     NAME is an installed plugin's. Exit 1 if a promise is broken, and what to do about it.
     """
-    given = dict(map(_option, options))
+    pairs = [_option(option) for option in options]
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        raise InputError("an --option is given twice; leave one out")
     checked = [each for target in targets for each in _checked(shell, target, given, corners)]
     failed = [each for each in checked if each.failures]
     if as_json:

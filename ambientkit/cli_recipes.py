@@ -53,13 +53,11 @@ def show(recipe: str, overrides: tuple[str, ...], origins: bool, engine: Engine)
 
     Its parents are merged, its overrides applied, and every default is filled in.
     """
-    import yaml
-
-    from ambientkit import recipe_file
+    from ambientkit import recipe_file, run_folder
 
     plan = engine.load(recipe, *overrides)
     if not origins:
-        click.echo(yaml.safe_dump(plan.resolved(), sort_keys=False, allow_unicode=True), nl=False)
+        click.echo(run_folder.as_yaml(plan.resolved()), nl=False)
         return
     for path, value, place in recipe_file.origins(recipe, overrides):
         click.echo(f"{path} = {json.dumps(value, ensure_ascii=False)}  # {place}")
@@ -82,8 +80,8 @@ def copy(shell: Shell, recipe: str, destination: Path, force: bool) -> None:
     if target.exists() and (target.samefile(found) or not force):
         remedy = "name another" if target.samefile(found) else "name another, or give --force"
         raise InputError(f"{target} exists already; {remedy}")
+    lines = recipe_file.moved(found, target.parent).splitlines(keepends=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    lines = found.read_text("utf-8").splitlines(keepends=True)
     # Where an editor finds the schema is another place from there: `ambientkit schema --out` writes one.
     write_text(target, "".join(line for line in lines if not line.startswith(SCHEMA)).removeprefix("#\n"))
     shell.note(f"{target}: copied from {found}; run it with: ambientkit run {target}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -316,7 +317,7 @@ def generate(
     from ambientkit.picture_files import save_pictures
 
     trained = engine.open(folder, checkpoint=checkpoint, device=device)
-    written = save_pictures(trained.generate(count, seed=seed), out)
+    written = save_pictures(partial(trained.generate, count, seed=seed), count, out)
     if as_json:
         print_json(written)
         return

@@ -178,6 +178,8 @@ class TrainedRun:
             raise InputError(f"{self.folder}: this run restores whole pictures; there is no border to blend")
 
     def _require_mask(self, images: Tensor, observed: Tensor) -> None:
+        if not isinstance(observed, Tensor):
+            raise InputError(f"observed is a {type(observed).__name__}; give a bool tensor (n, 1, H, W)")
         fits = observed.dim() == 4 and observed.shape[1] in (1, self.image_shape[0])
         if not fits or observed.shape[::2] != images.shape[::2] or observed.shape[-1] != images.shape[-1]:
             raise InputError(f"observed has shape {tuple(observed.shape)}; images have {tuple(images.shape)}")

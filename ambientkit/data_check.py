@@ -58,7 +58,7 @@ def images_of(dataset: Dataset, indices: Sequence[int]) -> Tensor:
     low, high = dataset.value_range
     if images.dtype == torch.float32:
         least, most = (float(end) for end in images.aminmax())
-        if least < low - SLACK or most > high + SLACK:
+        if not (low - SLACK <= least and most <= high + SLACK):  # NaN too
             raise _fault(
                 dataset,
                 f"values reach from {least:.4g} to {most:.4g}, and `value_range` says {low:g} to {high:g} "

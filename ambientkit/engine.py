@@ -256,7 +256,7 @@ class Engine:
         metrics = metric_names(metrics)
         if not isinstance(wishes, Wishes | None):
             raise InputError(f"wishes is {wishes!r}; give Wishes(...) of ambientkit.evaluating.wishes")
-        self.plugins.admit((name.partition("/")[0] for name in metrics or ()), "--metrics")
+        self.plugins.admit((name.partition("/")[0] for name in metrics or () if "/" in name), "--metrics")
         runs = [folder, *as_list("against", against, "run folders")]
         with contained(self.plugins.registry):
             held = told_apart(

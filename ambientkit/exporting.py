@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,12 +69,14 @@ def export(run: TrainedRun, file: Path, *, onnx: bool = False) -> Exported:
     """
     if onnx:
         _require_onnx()
-    program, inputs = _program(run)
+    plain, inputs = _program(run, _as_it_is)
+    foldable = _the_same(plain, _program(run, folded)[0], inputs)
+    program, _ = _program(run, folded if foldable else _as_it_is)  # one that never ran: that leaves traces
     multiple = int(getattr(run.network, "multiple", 1))
     exported = _of_any_size(program, inputs, multiple) if run.completes else None
     any_size = exported is not None
     exported = exported or _traced(program, inputs, None)
-    if not _the_same(program, exported, inputs):
+    if not _the_same(plain, exported.module(), inputs):
         raise RunError(f"{run.folder}: the exported program is not the network; use the run itself")
     file.parent.mkdir(parents=True, exist_ok=True)
     if onnx:
@@ -83,10 +86,12 @@ def export(run: TrainedRun, file: Path, *, onnx: bool = False) -> Exported:
     return Exported(file, tuple(inputs), any_size, multiple, run.image_shape)
 
 
-def _program(run: TrainedRun) -> tuple[nn.Module, dict[str, Tensor]]:
-    """The network with what goes around it, and an example of its inputs: two pictures."""
+def _program(
+    run: TrainedRun, lightened: Callable[[nn.Module], nn.Module]
+) -> tuple[nn.Module, dict[str, Tensor]]:
+    """The network, `lightened`, with what goes around it, and an example of its inputs: two pictures."""
     network = copy.deepcopy(run.network).cpu().float().eval().requires_grad_(False)
-    network = folded(network).to(memory_format=torch.contiguous_format)
+    network = lightened(network).to(memory_format=torch.contiguous_format)
     latent_shape = run.network.latent_shape(run.image_shape)  # type: ignore[operator]  # of the contract
     latent = None if latent_shape is None else torch.zeros(2, *latent_shape)
     if not run.completes:
@@ -99,14 +104,23 @@ def _program(run: TrainedRun) -> tuple[nn.Module, dict[str, Tensor]]:
     return completing, inputs if latent is None else {**inputs, "latent": latent}
 
 
+def _as_it_is(network: nn.Module) -> nn.Module:
+    return network
+
+
 def folded(network: nn.Module) -> nn.Module:
-    """Batch norms after a convolution become part of it, in place: the same function in less time."""
+    """Batch norms after a convolution become part of it, in place: the same function in less time.
+
+    That is so where an `nn.Sequential` runs its parts one after the other, and nobody else runs them.
+    """
     for owner in network.modules():
-        if not isinstance(owner, nn.Sequential):
+        if type(owner) is not nn.Sequential:
             continue
         for index in range(len(owner) - 1):
             convolution, norm = owner[index], owner[index + 1]
-            if isinstance(norm, nn.BatchNorm2d) and isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d):
+            if not isinstance(norm, nn.BatchNorm2d) or norm.running_mean is None:
+                continue
+            if isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d):
                 transposed = isinstance(convolution, nn.ConvTranspose2d)
                 owner[index] = fuse_conv_bn_eval(convolution, norm, transposed)
                 owner[index + 1] = nn.Identity()
@@ -128,21 +142,23 @@ def _of_any_size(program: nn.Module, inputs: dict[str, Tensor], multiple: int) -
     others = {name: functional.interpolate(value.float(), (rows, columns)) for name, value in inputs.items()}
     try:
         exported = _traced(program, inputs, multiple)
-        fits = _the_same(program, exported, {name: others[name].to(inputs[name].dtype) for name in inputs})
+        fits = _the_same(
+            program, exported.module(), {name: others[name].to(inputs[name].dtype) for name in inputs}
+        )
     except Exception:  # what a program may not do has no type in common
         return None
     return exported if fits else None
 
 
-def _the_same(program: nn.Module, exported: Any, inputs: dict[str, Tensor]) -> bool:
-    """Whether the exported program does on one picture what the network does."""
+def _the_same(program: nn.Module, other: nn.Module, inputs: dict[str, Tensor]) -> bool:
+    """Whether the other one does on one picture what the network does."""
     generator = torch.Generator().manual_seed(0)
     one = {
         name: value[:1] if value.dtype == torch.bool else torch.randn(value[:1].shape, generator=generator)
         for name, value in inputs.items()
     }
     with torch.no_grad():
-        apart = (program(**one) - exported.module()(**one)).abs().max().item()
+        apart = (program(**one) - other(**one)).abs().max().item()
     return bool(apart <= CLOSE)
 
 

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
+from ambientkit.containment import one_line
 from ambientkit.errors import InputError, RunError
 from ambientkit.interfaces import Terms
 from ambientkit.processes import expected
@@ -133,7 +134,7 @@ def peers() -> Iterator[None]:
         yield
     except RuntimeError as error:  # what the back ends raise has no type in common
         raise RunError(
-            f"another process of this run has ended, or cannot be reached ({str(error).splitlines()[0]}); "
+            f"another process of this run has ended, or cannot be reached ({one_line(error)}); "
             "its own message says why. Go on from the last checkpoint with: ambientkit resume"
         ) from error
 

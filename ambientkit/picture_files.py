@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch.nn import functional
 from ambientkit.blends import Blend
 from ambientkit.completion import TrainedRun
 from ambientkit.data import to_float
+from ambientkit.durable import write_bytes
 from ambientkit.errors import DataError
 from ambientkit.pictures import HALF_OPAQUE, SUFFIXES, converted, read_picture
 
@@ -59,7 +61,8 @@ class MaskSource:
         if not self.dilate:
             return hidden
         size = 2 * self.dilate + 1
-        return functional.max_pool2d(hidden.float(), size, stride=1, padding=self.dilate).bool()
+        tall = functional.max_pool2d(hidden.float(), (size, 1), stride=1, padding=(self.dilate, 0))
+        return functional.max_pool2d(tall, (1, size), stride=1, padding=(0, self.dilate)).bool()
 
     def _hidden(self, picture: Image.Image, path: Path, name: Path) -> Hidden:
         if self.masks is not None:
@@ -191,9 +194,9 @@ def _write(
         hidden if run.composite and hidden is not None else torch.ones_like(pixels[:, :1], dtype=torch.bool)
     )
     file.mask.parent.mkdir(parents=True, exist_ok=True)
+    _save(made[0].to(torch.uint8) * 255, file.mask)
     for fill, written in zip(fills, file.written, strict=True):
         _save(torch.where(made, to_eight_bits(fill), pixels)[0], written)
-    _save(made[0].to(torch.uint8) * 255, file.mask)
     return replace(file, made=float(made.float().mean()))
 
 
@@ -211,14 +214,21 @@ def _pixels(picture: Image.Image) -> Tensor:
 
 
 def _save(pixels: Tensor, path: Path) -> None:
+    """Whole or not at all: what is half written would be taken for done."""
     array: Array = pixels.permute(1, 2, 0).numpy()
-    Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(path, format="PNG")
+    content = BytesIO()
+    Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(content, format="PNG")
+    write_bytes(path, content.getvalue())
 
 
-def save_pictures(images: Tensor, out: Path) -> list[Path]:
-    """Write images (n, C, H, W) in [-1, 1] as `out`/00000.png and so on; never overwrites."""
-    files = [out / f"{number:05d}.png" for number in range(len(images))]
+def save_pictures(make: Callable[[], Tensor], count: int, out: Path) -> list[Path]:
+    """Write what `make` gives, (count, C, H, W) in [-1, 1], as `out`/00000.png and so on; never overwrites.
+
+    Raises DataError where a file is there already, before anything is made.
+    """
+    files = [out / f"{number:05d}.png" for number in range(count)]
     _require_new(files)
+    images = make()
     out.mkdir(parents=True, exist_ok=True)
     for image, file in zip(images, files, strict=True):
         _save(to_eight_bits(image), file)

@@ -41,15 +41,15 @@ class CheckedComponent:
 
 @dataclass(frozen=True)
 class LoadedPlugin:
-    """A plugin that could be loaded, with the plugins of the engine that it is one of."""
+    """A plugin that could be loaded, by each of its entry points, and all plugins of its engine."""
 
-    report: PluginReport
+    reports: tuple[PluginReport, ...]
     plugins: Plugins
 
     @property
     def entries(self) -> list[Registered]:
         """The components that it offers."""
-        names = self.report.components
+        names = {name for report in self.reports for name in report.components}
         return [entry for entry in self.plugins.registry if f"{entry.category}/{entry.name}" in names]
 
     def check(
@@ -63,7 +63,7 @@ class LoadedPlugin:
         """
         given = dict(options or {})
         if not self.entries:
-            raise PluginError(f"plugin {self.report.name!r} offers no component that could be checked")
+            raise PluginError(f"plugin {self.reports[0].name!r} offers no component that could be checked")
         self._refuse_unknown(given)
         for choice in [self._chosen(entry, given) for entry in self.entries]:
             for label, variant in _variants(choice, self._of(choice.registered, given), corners):
@@ -84,7 +84,7 @@ class LoadedPlugin:
         for name in given:
             if name not in known:
                 hint = did_you_mean(name, known) or f"there are {', '.join(sorted(known)) or 'none'}"
-                raise PluginError(f"no component of {self.report.name!r} has an option {name!r}; {hint}")
+                raise PluginError(f"no component of {self.reports[0].name!r} has an option {name!r}; {hint}")
 
 
 def load_plugin(target: str) -> LoadedPlugin:
@@ -93,26 +93,32 @@ def load_plugin(target: str) -> LoadedPlugin:
     Raises PluginError where there is no such plugin, or it cannot be loaded, with the reason.
     """
     path = Path(target)
-    if path.suffix == ".py" or path.is_file():
+    if path.suffix == ".py":
         plugins = Engine(files=[path], discover=False).plugins
-        return LoadedPlugin(plugins.reports[-1], plugins)  # files are loaded last
+        return LoadedPlugin(plugins.reports[-1:], plugins)  # files are loaded last
     if path.is_dir() and not _is_name(target):
         raise PluginError(f"{target} is a folder; install it (pip install {target}), then give its name")
     plugins = Engine().plugins
     return LoadedPlugin(_installed(target, plugins), plugins)
 
 
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _is_name(target: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9_.-]*[A-Za-z0-9]", target) is not None
 
 
-def _installed(target: str, plugins: Plugins) -> PluginReport:
-    name = re.sub(r"[-_.]+", "-", target).lower().removeprefix(f"{GROUP}-")
-    for report in plugins.reports:
-        if name in {report.namespace, re.sub(r"[-_.]+", "-", report.name).lower()}:
-            if report.error:
-                raise PluginError(f"plugin {report.name!r}, {report.source}, failed: {report.error}")
-            return report
+def _installed(target: str, plugins: Plugins) -> tuple[PluginReport, ...]:
+    """All of its entry points. Raises PluginError where one failed, or where there is none."""
+    name = _plain(target).removeprefix(f"{GROUP}-")
+    called = tuple(each for each in plugins.reports if name in {each.namespace, _plain(each.name)})
+    for report in called:
+        if report.error:
+            raise PluginError(f"plugin {report.name!r}, {report.source}, failed: {report.error}")
+    if called:
+        return called
     known = {report.namespace or report.name for report in plugins.reports}
     hint = did_you_mean(name, known)
     raise PluginError(

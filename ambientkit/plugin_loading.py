@@ -6,6 +6,7 @@ Every plugin gets a pluggy manager of its own, so nothing of one that fails can 
 from __future__ import annotations
 
 import re
+import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -184,7 +185,7 @@ def _require_readable(options: type[Options], place: str) -> None:
 def _check_options(options: object, place: str, reserved: frozenset[str]) -> None:
     if not isinstance(options, type) or not issubclass(options, Options) or options is Options:
         raise PluginError(f"{place}: options is {options!r}; give a subclass of ambientkit.Options")
-    if not (options.__doc__ or "").strip():
+    if not (options.__doc__ or "").strip() and sys.flags.optimize < 2:  # -OO drops all docstrings
         raise PluginError(f"{place}: {options.__name__} has no docstring; its first line is the summary")
     config = options.model_config
     if config.get("extra") != "forbid" or not config.get("frozen"):

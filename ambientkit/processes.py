@@ -6,20 +6,32 @@ import os
 import platform
 from pathlib import Path
 
+from ambientkit.errors import InputError
+
 
 def expected() -> int:
-    """How many processes the run has; 1 without torchrun."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
+    """How many processes the run has; 1 without torchrun. Raises InputError where only half is said."""
+    size = _number("WORLD_SIZE", "1")
+    if size > 1 and "RANK" not in os.environ:
+        raise InputError(f"WORLD_SIZE is {size}, but RANK is not set; start with torchrun, or unset it")
+    return size
 
 
 def own_rank() -> int:
     """The number of this process among them, from 0."""
-    return int(os.environ.get("RANK", "0"))
+    return _number("RANK", "0")
 
 
 def local_rank() -> int:
     """Its number among those of the same machine: which GPU it takes."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+    return _number("LOCAL_RANK", "0")
+
+
+def _number(name: str, default: str) -> int:
+    text = os.environ.get(name, default)
+    if not text.isdecimal():
+        raise InputError(f"the environment says {name}={text!r}; torchrun sets it to a number: unset it")
+    return int(text)
 
 
 def restarted() -> str | None:

@@ -9,19 +9,21 @@ Nothing in a recipe can name code: `extends` names a YAML file, and values are p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import os
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ambientkit.errors import Place, Problem, RecipeError
+from ambientkit.errors import Place, Problem
 from ambientkit.names import did_you_mean
 from ambientkit.recipe import Plan
 from ambientkit.recipe_check import PluginSource, check
+from ambientkit.recipe_merging import merged, overridden
 from ambientkit.recipe_yaml import (
     MAX_BYTES,
-    MAX_DEPTH,
     MAX_NODES,
     Keys,
     Node,
@@ -58,7 +60,7 @@ def from_mapping(
     """
     parents = _Parents(Path())
     tree = parents.under(from_plain(data, Place(name)), Path())
-    return _warned(check(_overridden(tree, overrides), plugins, ""), parents.warnings)
+    return _warned(check(overridden(tree, overrides), plugins, ""), parents.warnings)
 
 
 def origins(path: str | Path, overrides: Sequence[str]) -> list[tuple[str, Any, Place]]:
@@ -77,7 +79,7 @@ def _read_merged(path: str | Path, overrides: Sequence[str]) -> tuple[str, Node,
     text, written = parents.read(file)
     if written.value is None:
         raise fault(written.place, (), "is empty", "begin with 'recipe: 1', or copy a shipped recipe")
-    return text, _overridden(parents.under(written, file.parent), overrides), parents.warnings
+    return text, overridden(parents.under(written, file.parent), overrides), parents.warnings
 
 
 def _warned(plan: Plan, warnings: Sequence[Problem]) -> Plan:
@@ -139,7 +141,8 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _text_of(file: Path) -> str:
+def text_of(file: Path) -> str:
+    """What a recipe file holds. Raises RecipeError for one that cannot be read, is too large or no UTF-8."""
     try:
         with file.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
@@ -154,6 +157,18 @@ def _text_of(file: Path) -> str:
         column = error.start - data.rfind(b"\n", 0, error.start)
         place = Place(str(file), line, column)
         raise fault(place, (), "not UTF-8 text", "save the file as UTF-8") from None
+
+
+def moved(file: Path, to: Path) -> str:
+    """The text of a recipe for another folder: its parent is named so that it is found from there."""
+    text = text_of(file)
+    parent = parse(text, str(file)).child("extends")
+    if parent is None or not isinstance(parent.value, str):
+        return text
+    found = _find(parent.value, file.parent, parent.place, ("extends",))
+    known = {path: name for name, path in shipped().items()}
+    name = known.get(found) or Path(os.path.relpath(found, to)).as_posix()
+    return re.sub(r"(?m)^extends:.*$", f"extends: {name}", text, count=1)
 
 
 # Parents ----------------------------------------------------------------------------------------
@@ -173,7 +188,7 @@ class _Parents:
 
     def read(self, file: Path) -> tuple[str, Node]:
         """Text and tree of a file. Raises RecipeError where all that was read is too much."""
-        text = _text_of(file)
+        text = text_of(file)
         self._size += len(text)
         if self._size > MAX_BYTES:
             raise fault(Place(str(file)), (), f"with its parents larger than {MAX_BYTES:,} bytes")
@@ -218,116 +233,3 @@ def _parent_of(node: Node, folder: Path, chain: Sequence[Path]) -> Path:
     if len(chain) > MAX_PARENTS:
         raise fault(node.place, ("extends",), f"more than {MAX_PARENTS} parents, one over the other")
     return parent
-
-
-def merged(base: Node, over: Node, keys: Keys = ()) -> Node:
-    """`over` on top of `base`: mappings merge, all else is replaced; a changed `kind` starts afresh."""
-    if not isinstance(base.value, dict) or not isinstance(over.value, dict) or _changes_kind(base, over):
-        return over
-    kept = {key: child for key, child in base.value.items() if not _excluded(key, over, keys)}
-    for key, child in over.value.items():
-        kept[key] = merged(kept[key], child, (*keys, key)) if key in kept else child
-    return Node(kept, over.place)
-
-
-def _changes_kind(base: Node, over: Node) -> bool:
-    old, new = base.child("kind"), over.child("kind")
-    return new is not None and (old is None or old.plain() != new.plain())
-
-
-def _excluded(key: str, over: Node, keys: Keys) -> bool:
-    """`train.steps` and `train.epochs` are two ways to say one thing: the newer one holds."""
-    other = {"steps": "epochs", "epochs": "steps"}.get(key) if keys == ("train",) else None
-    rival = over.child(other) if other else None
-    return rival is not None and rival.value is not None and over.child(key) is None
-
-
-# Overrides --------------------------------------------------------------------------------------
-
-
-def _overridden(tree: Node, overrides: Sequence[str]) -> Node:
-    """The tree with all overrides. Raises RecipeError with the problems of all of them."""
-    problems: list[Problem] = []
-    pairs: list[tuple[list[str], Node]] = []
-    for text in overrides:
-        try:
-            pairs.append(_parsed_override(text))
-        except RecipeError as error:
-            problems += error.problems
-    problems += _contradictions(pairs)
-    # Kinds first: a new kind drops the old one's options, but never one that was given beside it.
-    for keys, value in sorted(pairs, key=lambda pair: pair[0][-1] != "kind"):
-        try:
-            tree = _assigned(tree, keys, value, ())
-        except RecipeError as error:
-            problems += error.problems
-    if problems:
-        raise RecipeError(problems)
-    return tree
-
-
-def _parsed_override(text: str) -> tuple[list[str], Node]:
-    place = Place(f"override {text!r}")
-    path, equals, value = text.partition("=")
-    keys = path.strip().split(".")
-    if not equals:
-        raise fault(place, (), "has no '='", "write KEY=VALUE, such as train.batch_size=32")
-    if not all(keys):
-        raise fault(place, (), "has an empty key", "write KEY=VALUE, such as train.batch_size=32")
-    if len(keys) > MAX_DEPTH:
-        raise fault(place, (), f"reaches more than {MAX_DEPTH} deep")
-    if keys == ["extends"]:
-        raise fault(place, (), "'extends' cannot be overridden", "write it in the recipe")
-    if value.lstrip().startswith("#"):  # a comment to YAML, a colour to whoever writes it here
-        return keys, Node(value.strip(), place)
-    return keys, parse(value, place.file, at=place)
-
-
-def _contradictions(pairs: Sequence[tuple[list[str], Node]]) -> Iterator[Problem]:
-    """A value that is given twice, or both lengths of a run."""
-    seen: dict[str, Node] = {}
-    for keys, node in pairs:
-        path = dotted(keys)
-        rival = {"train.steps": "train.epochs", "train.epochs": "train.steps"}.get(path, path)
-        if path in seen:
-            yield Problem(node.place, path, "is given twice on the command line")
-        elif rival in seen and node.value is not None and seen[rival].value is not None:
-            yield Problem(node.place, path, f"{rival!r} is given too", "give one of them")
-        seen[path] = node
-
-
-def _assigned(node: Node, keys: Sequence[str], value: Node, above: Keys) -> Node:
-    """The tree with `value` at `keys`; missing mappings on the way are made."""
-    if not keys:
-        return merged(node, value, above)
-    head, rest = keys[0], keys[1:]
-    if isinstance(node.value, list):
-        index = _index(node, head, value.place, above)
-        items = list(node.value)
-        items[index] = _assigned(items[index], rest, value, (*above, index))
-        return replace(node, value=items)
-    if not isinstance(node.value, dict | None):
-        remedy = f"{dotted(above)} holds a plain value"
-        raise fault(value.place, (*above, *keys), f"there is no key {head!r} here", remedy)
-    child = node.child(head)
-    if child and rest:
-        inner = {head: _assigned(child, rest, value, (*above, head))}
-        return replace(node, value={**(node.value or {}), **inner})
-    return merged(node, _nested(keys, value), above)
-
-
-def _index(node: Node, text: str, place: Place, above: Keys) -> int:
-    count = len(node.value)
-    if not (text.isascii() and text.isdigit()):
-        remedy = "such as 0" if count else "the list is empty"
-        raise fault(place, above, f"is a list, so {text!r} must be an index", remedy)
-    if len(text) > 9 or int(text) >= count:
-        has = f"indices go from 0 to {count - 1}" if count else "the list is empty"
-        raise fault(place, above, f"there is no item {text}", has)
-    return int(text)
-
-
-def _nested(keys: Sequence[str], value: Node) -> Node:
-    for key in reversed(keys):
-        value = Node({key: value}, value.place)
-    return value

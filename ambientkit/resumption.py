@@ -61,12 +61,11 @@ AS_IT_WAS = "install the version that the run was made with, or give the file as
 
 def changed_plugins(record: Mapping[str, Any], now: Sequence[Mapping[str, str]]) -> list[str]:
     """A line for each plugin that differs from the one that the run was made with; the built-ins are one."""
-    versions = {(plugin["namespace"], plugin["name"]): plugin["version"] for plugin in record["plugins"]}
-    pairs = [(versions.get((each["namespace"], each["name"]), each["version"]), each) for each in now]
+    then = {plugin["namespace"]: plugin["version"] for plugin in record["plugins"]}
     lines = [
-        f"{_called(each)}: the run has {then}, here is {each['version']}"
-        for then, each in pairs
-        if then != each["version"]
+        f"{_called(each)}: the run has {then.get(each['namespace'], 'none')}, here is {each['version']}"
+        for each in now
+        if then.get(each["namespace"]) != each["version"]
     ]
     return list(dict.fromkeys(lines))
 
@@ -82,7 +81,7 @@ def require_same_code(run: Path, record: Mapping[str, Any], now: Sequence[Mappin
     nobody knows.
     """
     lines = changed_plugins(record, now)
-    edited = [line for line in lines if "the run has sha256:" in line]
+    edited = [line for line in lines if "sha256:" in line]
     if edited:
         raise RunFolderError(f"{run}: {'; '.join(edited)}; {AS_IT_WAS}")
     return lines

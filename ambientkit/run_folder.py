@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -65,7 +66,7 @@ def create(root: Path, name: str, seed: int, fill: Callable[[Path], None] | None
 def _named(aside: Path, parent: Path, seed: int) -> Path:
     """Rename `aside` to the first number after all that are taken."""
     flush(aside)
-    taken = [int(path.name[:4]) for path in parent.iterdir() if path.name[:4].isdecimal()]
+    taken = [int(path.name[:4]) for path in parent.iterdir() if re.match(r"\d{4}-", path.name)]
     for number in range(max(taken, default=0) + 1, 10_000):
         folder = parent / f"{number:04d}-seed{seed}"
         if not any(parent.glob(f"{number:04d}-*")) and _renamed(aside, folder):
@@ -124,9 +125,14 @@ def finite(data: Any) -> Any:
 
 def write_recipe(folder: Path, text: str, resolved: Mapping[str, Any]) -> None:
     """Keep the recipe as it was written (`text`, "" for one that was given as data) and as understood."""
-    understood = yaml.dump(dict(resolved), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    understood = as_yaml(resolved)
     write_text(folder / "recipe.yaml", text or understood)
     write_text(folder / "resolved.yaml", understood)
+
+
+def as_yaml(resolved: Mapping[str, Any]) -> str:
+    """A recipe as text, which is read as the same recipe."""
+    return yaml.dump(dict(resolved), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -162,18 +168,21 @@ def update_run(folder: Path, **changes: Any) -> None:
 
 
 def summarise(folder: Path) -> RunSummary:
-    """The run in `folder`, briefly."""
+    """The run in `folder`, briefly. Raises RunFolderError where its run.json lacks something."""
     run = read_run(folder)
-    return RunSummary(
-        folder=folder,
-        name=run["name"],
-        status=_status(folder, run["status"]),
-        step=run["step"],
-        total_steps=run["total_steps"],
-        started=run["started"],
-        figures=run.get("figures", {}).get("final", {}),
-        labels=tuple(run.get("labels", ())),
-    )
+    try:
+        return RunSummary(
+            folder=folder,
+            name=run["name"],
+            status=_status(folder, run["status"]),
+            step=run["step"],
+            total_steps=run["total_steps"],
+            started=run["started"],
+            figures=run.get("figures", {}).get("final", {}),
+            labels=tuple(run.get("labels", ())),
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise RunFolderError(f"{folder / 'run.json'}: is damaged ({error!r})") from error
 
 
 def _status(folder: Path, told: str) -> str:
@@ -204,6 +213,6 @@ def list_runs(root: Path) -> list[RunSummary]:
     for path in sorted(root.glob("*/*/run.json")) + sorted(root.glob("*/run.json")):
         try:
             found.append(summarise(path.parent))
-        except (RunFolderError, KeyError):
+        except RunFolderError:
             continue
     return found

@@ -25,6 +25,7 @@ from ambientkit.errors import DataError
 from ambientkit.interfaces import Measured
 
 FORMAT = 1
+KNOWN = "known."  # begins the names of what the instrument reports
 Array = npt.NDArray[Any]
 
 
@@ -41,9 +42,8 @@ class Store:
     def read(self, indices: Array) -> Measured:
         """The samples at `indices`; y as stored, uint8 or float32."""
         observed = self.arrays.get("observed")
-        known = {
-            name[6:]: _tensor(self.arrays[name][indices]) for name in self.arrays if name.startswith("known.")
-        }
+        names = [name for name in self.arrays if name.startswith(KNOWN)]
+        known = {name.removeprefix(KNOWN): _tensor(self.arrays[name][indices]) for name in names}
         return Measured(
             _tensor(self.arrays["y"][indices]),
             None if observed is None else _unpack(observed[indices], self.width),
@@ -104,7 +104,7 @@ class StoreWriter:
         if measured.observed is not None:
             arrays["observed"] = np.packbits(measured.observed.numpy(), axis=-1)
         for name, value in (measured.known or {}).items():
-            arrays[f"known.{name}"] = value.numpy()
+            arrays[f"{KNOWN}{name}"] = value.numpy()
         return arrays
 
     def _encode_y(self, measured: Measured) -> Array:
@@ -220,14 +220,14 @@ def alike(made: Store, found: Store, places: Sequence[int]) -> bool:
 
 
 def _close(one: Array, other: Array, bits: bool) -> bool:
-    """Of `bits` none may differ, of y in 8 bits a level, of floating numbers a thousandth."""
+    """Of bits and whole numbers none may differ, of y in 8 bits a level, of others a thousandth."""
     if (one.shape, one.dtype) != (other.shape, other.dtype):
         return False
-    if bits or one.dtype == np.bool_:
+    if bits or one.dtype.kind in "bi":
         return np.array_equal(one, other)
     if one.dtype == np.uint8:
         return int(np.abs(one.astype(np.int16) - other.astype(np.int16)).max()) <= 1
-    return np.allclose(one, other, rtol=1e-3, atol=1e-3)
+    return np.allclose(one, other, rtol=1e-3, atol=1e-3, equal_nan=True)
 
 
 def discard_store(writer: StoreWriter) -> None:

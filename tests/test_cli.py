@@ -177,6 +177,34 @@ def test_show_origins_says_where_each_value_was_written(recipe):
     assert any(line.startswith("seed = 3  # override") for line in lines)
 
 
+def test_a_copied_child_finds_its_parent(recipe, tmp_path):
+    assert cli("cp", "ambientgan/mnist_project", "far/mine.yaml").exit_code == 0
+    assert "extends: ambientgan/mnist_block_pixels\n" in (tmp_path / "far/mine.yaml").read_text()
+    assert cli("validate", "far/mine.yaml").exit_code == 0
+    (tmp_path / "child.yaml").write_text(f"# mine\nextends: {recipe.name}\nseed: 4\n")
+    assert cli("cp", "child.yaml", "far").exit_code == 0
+    assert "extends: ../tiny.yaml\n" in (tmp_path / "far/child.yaml").read_text()
+    assert cli("validate", "far/child.yaml").exit_code == 0
+
+
+def test_what_is_no_text_is_not_copied(recipe, tmp_path):
+    (tmp_path / "latin.yaml").write_bytes(b"name: caf\xe9\n")
+    refused = cli("cp", "latin.yaml", "out.yaml")
+    assert refused.exit_code == 2 and "not UTF-8 text" in refused.stderr
+
+
+def test_text_that_looks_like_a_number_is_shown_as_text(recipe, tmp_path):
+    (tmp_path / "shown.yaml").write_text(cli("show", "quickstart", "name='1e3'").stdout)
+    assert cli("validate", "shown.yaml").exit_code == 0
+
+
+@pytest.mark.parametrize(("size", "told"), [("2", "RANK is not set"), ("abc", "WORLD_SIZE='abc'")])
+def test_what_a_cluster_left_in_the_environment_is_told(recipe, monkeypatch, size, told):
+    monkeypatch.setenv("WORLD_SIZE", size)
+    refused = cli("run", recipe)
+    assert refused.exit_code == 2 and told in refused.stderr
+
+
 def test_cp_copies_and_never_overwrites_unless_forced(recipe, tmp_path):
     (tmp_path / "folder").mkdir()
     assert cli("cp", recipe, "folder").exit_code == 0

@@ -157,7 +157,7 @@ def test_corners_that_a_plugin_refuses_itself_are_passed_over():
     loaded = load_plugin("masks")
     found = [
         each
-        for each in LoadedPlugin(loaded.report, loaded.plugins).check({"size": 16}, corners=True)
+        for each in LoadedPlugin(loaded.reports, loaded.plugins).check({"size": 16}, corners=True)
         if each.component == "measurement/keep_patch"
     ]
     assert [each.options for each in found][:1] == ["size=16"] and len(found) > 1

@@ -9,7 +9,10 @@ from ambientkit_plugins.glcic.network import Glcic
 from torch import nn
 
 from ambientkit import Engine, exporting
+from ambientkit.completion import TrainedRun
 from ambientkit.errors import InputError, RunError
+from ambientkit.exporting import export
+from ambientkit.machine import choose
 
 CPU = {"device": "cpu", "precision": "fp32"}
 GENERATORS = {
@@ -100,3 +103,36 @@ def test_a_recipe_is_timed_and_nothing_is_kept(engine, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(InputError, match="0 steps"):
         engine.bench(fakes.tiny(), steps=0)
+
+
+class Backwards(nn.Sequential):
+    """Runs its parts in an order of its own, so that no norm may be folded into the convolution before it."""
+
+    def forward(self, x):
+        return self[0](self[1](x))
+
+
+class Odd(nn.Module):
+    completes, multiple = True, 1
+
+    def __init__(self):
+        super().__init__()
+        self.parts = Backwards(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+        self.twice = nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3))
+        self.twice[1].running_mean += 1.0
+
+    def latent_shape(self, image_shape):
+        return None
+
+    def forward(self, measured, latent):
+        return torch.tanh(self.twice[1](self.parts(measured.y)))  # the norm without its convolution
+
+
+def test_norms_that_are_used_otherwise_are_not_folded(tmp_path):
+    run = TrainedRun(Odd().eval(), choose("cpu", "fp32"), (3, 8, 8), 0.0, tmp_path, True, (3, 8, 8))
+    export(run, tmp_path / "odd.pt2")
+    images = torch.rand(2, 3, 8, 8) * 2 - 1
+    hidden = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    hidden[..., 2:6, 2:6] = True
+    program = torch.export.load(tmp_path / "odd.pt2").module()
+    torch.testing.assert_close(program(images=images, hidden=hidden), run.complete(images, ~hidden))

@@ -240,8 +240,10 @@ def test_sixteen_bits_are_refused_for_they_would_be_cut_off(run, tmp_path):
 
 
 def test_generated_pictures_are_numbered_and_never_written_over(tmp_path):
-    files = save_pictures(torch.tensor([-1.0, 0.0, 2.0]).view(3, 1, 1, 1).expand(3, 3, 2, 2), tmp_path / "o")
+    files = save_pictures(
+        lambda: torch.tensor([-1.0, 0.0, 2.0]).view(3, 1, 1, 1).expand(3, 3, 2, 2), 3, tmp_path / "o"
+    )
     assert [file.name for file in files] == ["00000.png", "00001.png", "00002.png"]
     assert [read(file)[0, 0].tolist() for file in files] == [[0] * 3, [128] * 3, [255] * 3]
     with pytest.raises(DataError, match="exists already"):
-        save_pictures(torch.zeros(1, 3, 2, 2), tmp_path / "o")
+        save_pictures(lambda: pytest.fail("made for nothing"), 1, tmp_path / "o")

@@ -12,7 +12,8 @@ from recipe_fakes import BASE, FakePlugins, changed, train
 
 from ambientkit import recipe_file
 from ambientkit.errors import Place, RecipeError
-from ambientkit.recipe_file import _parsed_override, find, from_mapping, load, merged, origins
+from ambientkit.recipe_file import find, from_mapping, load, origins
+from ambientkit.recipe_merging import _parsed_override, merged
 from ambientkit.recipe_yaml import MAX_BYTES, from_plain
 
 PLUGINS = FakePlugins()
@@ -340,6 +341,34 @@ def test_the_problems_of_all_overrides_come_at_once():
 def test_the_same_override_twice_is_refused_and_not_ignored():
     found = message(from_mapping, BASE, PLUGINS, "r", ["seed=1", "seed=2"])
     assert found == "override 'seed=2': seed: is given twice on the command line"
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("measurement.size=3", "measurement={kind: keep, size: 5}"),
+        ("measurement={size: 5}", "measurement.kind=keep"),
+        ("metrics.0.kind=truth", "metrics=[{kind: seam}]"),
+        ("train.generator_optimizer.lr=0.1", "train={generator_optimizer: {kind: sgd, lr: 0.5}}"),
+    ],
+)
+def test_a_value_that_another_override_holds_too_is_refused_in_either_order(overrides):
+    for order in (overrides, overrides[::-1]):
+        assert "is given twice on the command line" in message(from_mapping, BASE, PLUGINS, "r", list(order))
+
+
+def test_the_whole_goes_before_its_parts_in_either_order():
+    for order in (
+        ["metrics.0.every=5", "metrics=[{kind: spread}]"],
+        ["metrics=[{kind: spread}]", "metrics.0.every=5"],
+    ):
+        assert overridden(*order)["metrics"][0] == {"kind": "spread", "every": 5}
+
+
+def test_to_name_the_kind_that_is_the_default_changes_nothing_else():
+    parent = changed(train={**BASE["train"], "generator_optimizer": {"lr": 0.123}})
+    made = overridden("train.generator_optimizer.kind=adam", recipe=parent)
+    assert made["train"]["generator_optimizer"]["lr"] == 0.123
 
 
 # Whatever is written

@@ -15,9 +15,9 @@ import engine_fakes as fakes
 import pytest
 import yaml
 
-from ambientkit import Engine, hookimpl, run_folder
+from ambientkit import Engine, checkpoints, hookimpl, run_folder
 from ambientkit.errors import Interrupted, RunFolderError
-from ambientkit.resumption import differences
+from ambientkit.resumption import changed_plugins, differences, require_same_code
 
 pytestmark = pytest.mark.smoke
 
@@ -274,6 +274,20 @@ def test_another_plugin_version_is_refused(engine, stopped, tmp_path, monkeypatc
     newer = Engine(plugins=[fakes], discover=False, cache_dir=tmp_path / "cache")
     with pytest.raises(RunFolderError, match=r"plugin engine_fakes: the run has , here is 7\.1; install"):
         newer.resume(stopped)
+
+
+@pytest.mark.parametrize("name", ["../../other", "/etc", "checkpoints/step-0000001", "..", "", None])
+def test_a_checkpoint_is_named_and_never_a_path(stopped, name):
+    with pytest.raises(RunFolderError, match="is no checkpoint's name; give latest, best"):
+        checkpoints.find(stopped, name)
+
+
+def test_a_plugin_that_the_run_was_not_made_with_is_a_change():
+    record = {"plugins": [{"namespace": "fog", "name": "components", "version": "1.0"}]}
+    now = [{"namespace": "fog", "name": "fog", "version": "sha256:ab"}]
+    assert changed_plugins(record, now) == ["plugin fog: the run has 1.0, here is sha256:ab"]
+    with pytest.raises(RunFolderError, match="sha256:ab"):
+        require_same_code(Path("run"), record, now)
 
 
 def test_other_data_are_refused(engine, tmp_path):

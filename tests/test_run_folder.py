@@ -32,6 +32,7 @@ def test_folders_are_numbered_and_never_used_twice(tmp_path):
     names = [run_folder.create(tmp_path, "x", seed).name for seed in (0, 0, 7)]
     assert names == ["0001-seed0", "0002-seed0", "0003-seed7"]
     (tmp_path / "x" / "0041-mine").mkdir()
+    (tmp_path / "x" / "20240101-backup").mkdir()
     assert run_folder.create(tmp_path, "x", 0).name == "0042-seed0"
 
 

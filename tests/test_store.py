@@ -16,7 +16,16 @@ from ambientkit import Context, Measured
 from ambientkit.cached import find_or_make
 from ambientkit.data import Source, no_progress
 from ambientkit.errors import DataError
-from ambientkit.store import StoreWriter, begin_store, commit_store, discard_store, only_one, open_store
+from ambientkit.store import (
+    Store,
+    StoreWriter,
+    alike,
+    begin_store,
+    commit_store,
+    discard_store,
+    only_one,
+    open_store,
+)
 
 pytestmark = pytest.mark.smoke
 
@@ -134,6 +143,20 @@ def test_the_lock_of_who_died_after_the_last_write_goes_when_the_store_is_found(
     left.touch()
     find_or_make(*where)
     assert [path.name for path in (tmp_path / "stores").iterdir()] == [final.name]
+
+
+def test_samples_are_alike_up_to_rounding_and_so_is_what_is_not_known():
+    one = written(measured(3)).close()
+    angle = one.arrays["known.angle"].copy()
+    angle[0] = np.nan
+    unsure, places = Store({**one.arrays, "known.angle": angle}, one.width), [0, 1, 2]
+    rounded = Store({**unsure.arrays, "y": one.arrays["y"] + np.float32(1e-5)}, one.width)
+    assert alike(unsure, rounded, places) and not alike(one, unsure, places)
+    for name, other in (("y", one.arrays["y"] + np.float32(0.1)), ("observed", ~one.arrays["observed"])):
+        assert not alike(one, Store({**one.arrays, name: other}, one.width), places)
+    assert not alike(one, Store({"y": one.arrays["y"]}, one.width), places)
+    levels = [Store({"y": np.full((1, 1, 2, 2), value, np.uint8)}, 2) for value in (100, 101, 102)]
+    assert alike(levels[0], levels[1], [0]) and not alike(levels[0], levels[2], [0])
 
 
 @pytest.mark.parametrize("damage", ["meta", "cut", "remove", "shape"])
