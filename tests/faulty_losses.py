@@ -54,6 +54,15 @@ class LogOfOneAndExp(GoodObjective):
         return {"cost": (1 + (-critic(real)).exp()).log().mean() + (1 + critic(fake).exp()).log().mean()}
 
 
+class DislikesSureness(GoodObjective):
+    """It raises only where the kit looks closely: no other check would tell."""
+
+    def generator_terms(self, critic, real, fake):
+        if critic(fake).abs().max() > 50:
+            raise ValueError("too sure")
+        return super().generator_terms(critic, real, fake)
+
+
 class DetachedCritic(GoodObjective):
     def discriminator_terms(self, critic, real, fake):
         return super().discriminator_terms(lambda view: critic(view).detach(), real, fake)
@@ -143,6 +152,7 @@ FAULTY_OBJECTIVES = {
     Slashed: "terms_have_short_names",
     OneAxis: "terms_are_scalars",
     LogOfSigmoid: "terms_stay_finite_on_confident_scores",
+    DislikesSureness: "terms_stay_finite_on_confident_scores",
     LogOfOneAndExp: "terms_stay_finite_on_confident_scores",
     DetachedCritic: "the_discriminator_gets_a_gradient",
     DetachedFake: "the_generator_gets_a_gradient",
@@ -263,6 +273,15 @@ class MeasuresWithNoTheta(GoodFidelity):
         return {"again": (measure(trip.made, {}) - trip.y_fake).square().mean()}
 
 
+class NeedsSomethingHeldOut(GoodFidelity):
+    """It raises where nothing is, as a quantile of nothing does."""
+
+    def terms(self, trip, restore, measure):
+        if not self.target(trip).any():
+            raise ValueError("there is nothing to compare")
+        return super().terms(trip, restore, measure)
+
+
 class CannotDoWithout(GoodFidelity):
     def target(self, trip):
         return trip.observed & ~trip.observed_further
@@ -275,6 +294,7 @@ FAULTY_FIDELITIES = {
     Infinite: "fidelity_terms_are_finite",
     DetachedPictures: "gradient_reaches_the_generator",
     ZeroOverZero: "nothing_to_compare_gives_finite_terms",
+    NeedsSomethingHeldOut: "nothing_to_compare_gives_finite_terms",
     LooksAtHiddenPixels: "hidden_pixels_are_not_used",
     Sums: "fidelity_terms_are_means",
     WritesIntoTheTrip: "the_round_trip_is_not_written_to",

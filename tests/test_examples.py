@@ -34,7 +34,7 @@ def plugin(request, monkeypatch) -> LoadedPlugin:
     monkeypatch.syspath_prepend(str(request.param / "src"))
     module = importlib.import_module(f"ambientkit_{named(request.param)}")
     plugins = Engine(plugins=[module], discover=False).plugins
-    return LoadedPlugin(plugins.reports[-1], plugins)
+    return LoadedPlugin(plugins.reports[-1:], plugins)
 
 
 def test_the_examples_are_those_that_are_tested():
@@ -54,8 +54,8 @@ def test_an_example_is_a_whole_distribution(path):
 
 @pytest.mark.parametrize("plugin", EXAMPLES, ids=named, indirect=True)
 def test_an_example_offers_what_it_should_and_its_recipe_is_valid(plugin, request):
-    name = plugin.report.namespace
-    assert set(plugin.report.components) == OFFERED[name]
+    name = plugin.reports[0].namespace
+    assert set(plugin.reports[0].components) == OFFERED[name]
     recipe = ROOT / f"docs/examples/ambientkit-{name}/{name}.yaml"
     module = sys.modules[f"ambientkit_{name}"]
     assert Engine(plugins=[module], discover=False).validate(recipe) == []
@@ -74,7 +74,7 @@ def test_what_needs_another_library_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     module = importlib.import_module("ambientkit_wandb")
     plugins = Engine(plugins=[module], discover=False).plugins
-    (checked,) = LoadedPlugin(plugins.reports[-1], plugins).check()
+    (checked,) = LoadedPlugin(plugins.reports[-1:], plugins).check()
     assert any("pip install wandb" in finding.message for finding in checked.failures)
 
 

@@ -58,8 +58,8 @@ def test_a_package_is_whole(made, category):
 @pytest.mark.parametrize("category", CATEGORIES)
 def test_it_imports_and_keeps_its_promises(made, category):
     plugins = Engine(plugins=[module_of(made[category])], discover=False).plugins
-    plugin = LoadedPlugin(plugins.reports[-1], plugins)
-    assert plugin.report.namespace == f"own-{category}"
+    plugin = LoadedPlugin(plugins.reports[-1:], plugins)
+    assert plugin.reports[0].namespace == f"own-{category}"
     found = list(plugin.check(corners=True))
     assert found[0].options == "defaults" and len(found) > 1
     for checked in found:

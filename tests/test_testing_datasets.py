@@ -44,3 +44,16 @@ def test_data_that_lend_their_memory_are_as_they_were():
     with pytest.raises(ContractError):
         check_dataset(lent)
     assert torch.equal(lent.pictures, before)
+
+
+class OneAtATime(faulty.GoodDataset):
+    def images(self, indices):
+        if len(indices) > 1:
+            raise ValueError("one at a time, please")
+        return super().images(indices)
+
+
+def test_what_every_check_waits_for_is_told():
+    """No check is of batches alone, so each would leave it to another one."""
+    with pytest.raises(ContractError, match="has to work first: ValueError: one at a time"):
+        check_dataset(OneAtATime())

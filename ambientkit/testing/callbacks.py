@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from ambientkit.errors import FAILURES, PluginError
 from ambientkit.interfaces import Evaluated, RunInfo, Shape
 from ambientkit.plugins import lifecycle
-from ambientkit.testing.contract import Checks, Finding, NotApplicable, Waivers, require
+from ambientkit.testing.contract import Checks, Finding, Waits, Waivers, require
 from ambientkit.testing.measurement_case import fixed_global_states, same
 from ambientkit.testing.networks import some_observed, uniform
 from ambientkit.testing.watching import advised, named_tensors, require_random_states_kept
@@ -120,7 +120,7 @@ class CallbackCase:
     def play(self, first_step: int = 0, folder: Path | None = None, **changes: Any) -> Iterator[_Play]:
         """As `play_once`; leaves the check where an ordinary run does not even work."""
         if self._fault:
-            raise NotApplicable(f"an ordinary run has to work first: {self._fault}")
+            raise Waits(f"an ordinary run has to work first: {self._fault}")
         with self.play_once(first_step, folder, **changes) as play:
             yield play
 
@@ -158,7 +158,7 @@ class CallbackCase:
         try:
             return lifecycle([callback])
         except PluginError as error:
-            raise NotApplicable(f"hooks have to be right first: {error}") from error
+            raise Waits(f"hooks have to be right first: {error}") from error
 
 
 def make_run_folder(place: Path) -> Path:

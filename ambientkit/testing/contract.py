@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
@@ -33,6 +33,10 @@ class BrokenPromiseError(AssertionError):
 
 class NotApplicable(Exception):  # noqa: N818 - no error: the component promises nothing of the kind
     """Why a check says nothing about a component."""
+
+
+class Waits(NotApplicable):
+    """What has to work before a check can say something; another check tells, or this one fails."""
 
 
 class ContractError(AssertionError):
@@ -63,6 +67,7 @@ class Finding:
     check: str
     outcome: Outcome
     message: str = ""
+    waits: bool = field(default=False, repr=False)  # skipped for what another check should tell of
 
     def __str__(self) -> str:
         return f"{self.check}: {self.message}" if self.message else self.check
@@ -89,7 +94,7 @@ class Check(Generic[CaseT]):
         try:
             self.run(case)
         except NotApplicable as reason:
-            return Finding(self.name, "skipped", str(reason))
+            return Finding(self.name, "skipped", str(reason), isinstance(reason, Waits))
         except BrokenPromiseError as broken:
             return Finding(self.name, "failed", str(broken))
         except FAILURES as error:  # a component under test may raise anything
@@ -132,12 +137,16 @@ class Checks(Generic[CaseT]):
     def find(self, case: CaseT, waived: Waivers | None = None) -> list[Finding]:
         """What every check finds. `waived` maps a check's name to why its failure is accepted.
 
+        What only waits for something to work is skipped where another check fails, and fails where none does.
         A waived failure is skipped with that reason; a waived check that passes fails, so that
         waivers do not outlive their reason. Raises ValueError for a waiver of no check.
         """
         reasons = dict(waived or {})
         _refuse_unknown(reasons, [check.name for check in self.listed])
-        return [_excused(check.find(case), reasons.get(check.name)) for check in self.listed]
+        found = [check.find(case) for check in self.listed]
+        if not any(finding.outcome == "failed" for finding in found):
+            found = [replace(each, outcome="failed", waits=False) if each.waits else each for each in found]
+        return [_excused(finding, reasons.get(finding.check)) for finding in found]
 
     def require(self, name: str, case: CaseT, waived: Waivers | None = None) -> list[Finding]:
         """What every check finds. Raises ContractError with all that fail and are not `waived`."""

@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from ambientkit.interfaces import Measured
-from ambientkit.testing.contract import Checks, Finding, NotApplicable, Waivers, not_applicable, require
+from ambientkit.testing.contract import (
+    Checks,
+    Finding,
+    Waits,
+    Waivers,
+    not_applicable,
+    require,
+)
 from ambientkit.testing.measurement_case import described, fixed_global_states, mask_complaint, same
 from ambientkit.testing.watching import named_tensors, require_random_states_kept, works_first
 
@@ -42,14 +49,14 @@ class DatasetCase:
         with fixed_global_states():
             answer: object = works_first(f"`{self.method}`", lambda: self.ask(indices))
         if not isinstance(answer, self.kind):
-            raise NotApplicable(f"`{self.method}` has to return a {self.kind.__name__} first")
+            raise Waits(f"`{self.method}` has to return a {self.kind.__name__} first")
         return named_tensors(answer, self.method)
 
     def steady(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """The same; leaves the check where asking twice gives two answers."""
         once, again = self.batch(indices), self.batch(indices)
         if any(not same(value, again[name]) for name, value in once.items()):
-            raise NotApplicable("the same index has to give the same sample first")
+            raise Waits("the same index has to give the same sample first")
         return once
 
     def ask(self, indices: Sequence[int]) -> Tensor | Measured:

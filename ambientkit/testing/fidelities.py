@@ -8,7 +8,14 @@ from typing import Any
 import torch
 
 from ambientkit.interfaces import Terms
-from ambientkit.testing.contract import Checks, Finding, NotApplicable, Waivers, not_applicable, require
+from ambientkit.testing.contract import (
+    Checks,
+    Finding,
+    Waits,
+    Waivers,
+    not_applicable,
+    require,
+)
 from ambientkit.testing.measurement_case import fixed_global_states
 from ambientkit.testing.trips import Kind, ToyGenerator, Trip, make_trip
 from ambientkit.testing.watching import (
@@ -42,7 +49,7 @@ class FidelityCase:
     def sound_terms(self, trip: Trip) -> Terms:
         """The same; leaves the check where those of an ordinary trip are not even finite."""
         if not all(bool(torch.isfinite(value).all()) for value in self.terms(make_trip(COUNT)).values()):
-            raise NotApplicable("terms of an ordinary round trip have to be finite first")
+            raise Waits("terms of an ordinary round trip have to be finite first")
         return self.terms(trip)
 
     def raw_terms(self, trip: Trip) -> Terms:

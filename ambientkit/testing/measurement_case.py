@@ -21,7 +21,7 @@ from torch import Tensor
 from ambientkit.errors import FAILURES
 from ambientkit.interfaces import Measurement, Shape, Theta
 from ambientkit.streams import stream
-from ambientkit.testing.contract import NotApplicable, not_applicable
+from ambientkit.testing.contract import Waits, not_applicable
 
 MadeT = TypeVar("MadeT")
 
@@ -150,7 +150,7 @@ def _works(method: str, call: Callable[[], MadeT]) -> MadeT:
     try:
         return call()
     except FAILURES as error:
-        raise NotApplicable(f"`{method}` has to work first: {type(error).__name__}: {error}") from error
+        raise Waits(f"`{method}` has to work first: {type(error).__name__}: {error}") from error
 
 
 @contextmanager

@@ -14,7 +14,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from ambientkit.interfaces import Evaluated, Shape
-from ambientkit.testing.contract import Checks, Finding, NotApplicable, Waivers, not_applicable, require
+from ambientkit.testing.contract import (
+    Checks,
+    Finding,
+    Waits,
+    Waivers,
+    not_applicable,
+    require,
+)
 from ambientkit.testing.measurement_case import described, fixed_global_states, same
 from ambientkit.testing.networks import uniform
 from ambientkit.testing.watching import (
@@ -57,7 +64,7 @@ class MetricCase:
         with fixed_global_states():
             values = works_first("`per_picture`", lambda: self.raw_values(mapped(pictures, torch.clone)))
         if any(value.dim() < 1 or len(value) != len(pictures.made) for value in values.values()):
-            raise NotApplicable("`per_picture` has to give a value to each picture first")
+            raise Waits("`per_picture` has to give a value to each picture first")
         return values
 
     def raw_values(self, pictures: Evaluated) -> Values:
@@ -80,7 +87,7 @@ class MetricCase:
         with fixed_global_states():
             summary = works_first("`summary`", lambda: self.metric.summary(values))
         if not isinstance(summary, Mapping):
-            raise NotApplicable("`summary` has to return a dict first")
+            raise Waits("`summary` has to return a dict first")
         return dict(summary)
 
     def score(self, pictures: Evaluated) -> float:
@@ -88,7 +95,7 @@ class MetricCase:
         summary = self.summary(pictures)
         score = works_first("`score`", lambda: self.metric.score(summary))
         if not isinstance(score, float | int) or math.isnan(score):
-            raise NotApplicable("`score` has to return a number first")
+            raise Waits("`score` has to return a number first")
         return float(score)
 
 
@@ -236,12 +243,18 @@ def needs_truth_is_declared_honestly(case: MetricCase) -> None:
     )
 
 
+def _alone(pictures: Evaluated, index: int) -> Evaluated:
+    """One of them; of `fills` the pictures are the second axis."""
+    fills = None if pictures.fills is None else pictures.fills[:, index : index + 1]
+    return replace(row(replace(pictures, fills=None), index), fills=fills)  # type: ignore[no-any-return]
+
+
 @METRIC_CHECKS.add
 def batches_do_not_matter(case: MetricCase) -> None:
     """Pictures in one batch, or one by one, give the same summary."""
     values = case.values(case.pictures)
     whole = case.summary_of(values)
-    rows = [case.values(row(case.pictures, index)) for index in range(COUNT)]
+    rows = [case.values(_alone(case.pictures, index)) for index in range(COUNT)]
     joined = works_first(
         "values a picture", lambda: {name: torch.cat([one[name] for one in rows]) for name in values}
     )

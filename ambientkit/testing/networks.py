@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ambientkit.interfaces import Discriminator, Shape
 from ambientkit.streams import stream
-from ambientkit.testing.contract import NotApplicable, require
+from ambientkit.testing.contract import NotApplicable, Waits, require
 from ambientkit.testing.measurement_case import described, difference, fixed_global_states, same
 from ambientkit.testing.watching import (
     advised,
@@ -70,7 +70,7 @@ class NetworkCase:
     def require_steady(self) -> None:
         """Leave the check where not even the same input gives the same result twice."""
         if not self._steady:
-            raise NotApplicable("the same input has to give the same result first")
+            raise Waits("the same input has to give the same result first")
 
     @cached_property
     def _steady(self) -> bool:
@@ -150,7 +150,7 @@ def it_is_an_nn_module(case: NetworkCase) -> None:
 def it_runs(case: NetworkCase) -> None:
     """`forward` takes what the engine gives it and returns a tensor."""
     if not isinstance(case.network, nn.Module):
-        raise NotApplicable("it has to be an nn.Module first")
+        raise Waits("it has to be an nn.Module first")
     takes = advised(f"`forward` is given ({', '.join(case.inputs_told)}), as ambientkit.interfaces says")
     with _kept(case.network) as network, fixed_global_states(), torch.no_grad(), takes:
         answer: object = call(network.eval(), case.inputs(COUNT))

@@ -14,18 +14,18 @@ import torch
 from torch import Tensor
 
 from ambientkit.errors import FAILURES, InputError, PluginError
-from ambientkit.testing.contract import BrokenPromiseError, NotApplicable, raised, require
+from ambientkit.testing.contract import BrokenPromiseError, NotApplicable, Waits, raised, require
 from ambientkit.testing.measurement_case import described, fixed_global_states, same
 
 T = TypeVar("T")
 
 
 def works_first(what: str, call: Callable[[], T]) -> T:
-    """What `call` returns; where it raises, the check is left: another check says what is wrong."""
+    """What `call` returns; where it raises, the check waits: another check says what is wrong."""
     try:
         return call()
     except FAILURES as error:  # a component under test may raise anything
-        raise NotApplicable(f"{what} has to work first: {type(error).__name__}: {error}") from error
+        raise Waits(f"{what} has to work first: {type(error).__name__}: {error}") from error
 
 
 @contextmanager
