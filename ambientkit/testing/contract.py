@@ -145,7 +145,7 @@ class Checks(Generic[CaseT]):
         _refuse_unknown(reasons, [check.name for check in self.listed])
         found = [check.find(case) for check in self.listed]
         if not any(finding.outcome == "failed" for finding in found):
-            found = [replace(each, outcome="failed", waits=False) if each.waits else each for each in found]
+            found = [_failed_there(each) if each.waits else each for each in found]
         return [_excused(finding, reasons.get(finding.check)) for finding in found]
 
     def require(self, name: str, case: CaseT, waived: Waivers | None = None) -> list[Finding]:
@@ -154,6 +154,12 @@ class Checks(Generic[CaseT]):
         if any(finding.outcome == "failed" for finding in findings):
             raise ContractError(name, findings)
         return findings
+
+
+def _failed_there(finding: Finding) -> Finding:
+    """Where nothing else is wrong, it is only in this check's own situation that something does not work."""
+    message = f"{finding.message}; it works elsewhere: make it work in this situation too"
+    return replace(finding, outcome="failed", message=message, waits=False)
 
 
 def _refuse_unknown(names: Iterable[str], known: Sequence[str]) -> None:
