@@ -341,7 +341,8 @@ class Trainer:
         if self.game.discriminator:
             load_optimizer(self.game.discriminator.optimizer, state["optimizers"]["discriminator"])
         self.step, self.best = state["step"], state["best"]
-        self.start, self.summaries = state["start"], state["summaries"]
+        self.start = state["start"]
+        self.summaries = state.get("summaries", {})  # of earlier versions: until figures are taken again
         self.info = replace(self.info, first_step=self.step)
         self._owed = state.get("owed", [])
         self._inference, self._kept = None, None if self._owed else self.step
