@@ -174,7 +174,7 @@ def fault(folder: Path) -> str | None:
         if meta["format"] != FORMAT:
             return f"has format {meta['format']!r}; this version reads format {FORMAT}"
         bad = [name for name, checksum in meta["sha256"].items() if _checksum(folder / name) != checksum]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (AttributeError, OSError, ValueError, KeyError, TypeError) as error:
         return f"is damaged ({error})"
     return f"is damaged: {', '.join(bad)} changed since it was written" if bad else None
 

@@ -207,11 +207,21 @@ def holder(path: Path) -> bool | None:
 
 def _try(path: Path) -> int | None:
     """A descriptor that holds the lock; None where another does, or just took the file away."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    descriptor = _opened(path)
     if _locked(descriptor) and _is(path, descriptor):
         return descriptor
     os.close(descriptor)
     return None
+
+
+def _opened(path: Path) -> int:
+    """The file, made where it is missing; another user's is opened to read, which a lock does not mind."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        if not path.exists():
+            raise
+        return os.open(path, os.O_RDONLY)
 
 
 def _locked(descriptor: int) -> bool:

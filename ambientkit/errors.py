@@ -48,7 +48,7 @@ def cut(text: str) -> str:
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """Where a value was written: a file (or `command line`), a 1-based line and column."""
+    """Where a value was written: a file (or an override), a 1-based line and column."""
 
     file: str
     line: int = 0

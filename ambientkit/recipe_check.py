@@ -131,7 +131,8 @@ def _nested(
     problems: list[Problem] = []
     for name, category in categories.items():
         listed = tree.find((*keys, name))
-        places = [(*keys, name, index) for index in range(len(listed.value if listed else ()))]
+        items = listed.value if listed and isinstance(listed.value, list) else ()
+        places = [(*keys, name, index) for index in range(len(items))]
         resolved = [_resolve(tree, place, category, plugins) for place in places]
         nested[name] = tuple(choice for choice, _ in resolved if choice)
         problems += [problem for _, found in resolved for problem in found]

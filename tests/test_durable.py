@@ -92,6 +92,25 @@ def test_a_lock_is_held_once_and_leaves_no_file(tmp_path):
         pass
 
 
+def test_a_lock_that_another_user_made_can_be_held_and_is_seen_to_be(tmp_path, monkeypatch):
+    """In a cache that several share, each user's files may be written by themselves alone."""
+    path, opened = tmp_path / ".lock", os.open
+
+    def denied(place, flags, mode=0o777):
+        if flags & os.O_RDWR:
+            raise PermissionError(13, "not yours", str(place))
+        return opened(place, flags, mode)
+
+    with lock(path):
+        monkeypatch.setattr(os, "open", denied)
+        assert durable.is_held(path)
+    path.touch()
+    with lock(path):
+        assert durable.is_held(path)
+    with pytest.raises(PermissionError), lock(tmp_path / "missing"):
+        pass
+
+
 def test_one_at_a_time_of_many(tmp_path):
     inside, most = [], []
 
