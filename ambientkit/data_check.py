@@ -11,8 +11,6 @@ from torch import Tensor
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Dataset, Measured
 
-SLACK = 1e-4  # of rounding, beyond the ends of a range
-
 
 def require_sound(dataset: Dataset, image_size: Sequence[int] | None) -> None:
     """Keys, fingerprint, shape and range, and one sample. Raises DataError that says which is wrong."""
@@ -58,7 +56,8 @@ def images_of(dataset: Dataset, indices: Sequence[int]) -> Tensor:
     low, high = dataset.value_range
     if images.dtype == torch.float32:
         least, most = (float(end) for end in images.aminmax())
-        if not (low - SLACK <= least and most <= high + SLACK):  # NaN too
+        span = high - low  # a little beyond is left to the contract kit: a law may have tails
+        if not (low - span <= least and most <= high + span):  # NaN too
             raise _fault(
                 dataset,
                 f"values reach from {least:.4g} to {most:.4g}, and `value_range` says {low:g} to {high:g} "

@@ -143,7 +143,7 @@ def test_a_fault_deep_in_a_data_set_is_found_when_it_is_read(engine, tmp_path, m
     images = fakes.Numbers.images
 
     def brighter(self, indices):
-        return images(self, indices) + 2.0 * torch.tensor([index > 3 for index in indices]).view(-1, 1, 1, 1)
+        return images(self, indices) + 200.0 * torch.tensor([index > 3 for index in indices]).view(-1, 1, 1, 1)
 
     monkeypatch.setattr(fakes.Numbers, "images", brighter)
     with pytest.raises(DataError, match="`value_range` says 0 to 1"):

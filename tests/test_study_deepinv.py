@@ -31,8 +31,8 @@ def row(study):
 def prepared(row, tmp_path, monkeypatch):
     monkeypatch.setenv("AMBIENTKIT_CACHE", str(tmp_path / "cache"))
     _, prepared = row.prepared_for(
-        "pictures",
-        "data.source={kind: toy_faces, count: 40}",
+        "data.source.kind=toy_faces",
+        "data.source.count=40",
         "data.image_size=[32, 32]",
         "data.holdout=8",
         "measurement.size=14",

@@ -155,10 +155,10 @@ class Discriminator(nn.Module):
 # Training ----------------------------------------------------------------------------------------
 
 
-def prepared_for(faces: str, *changes: str) -> tuple[Engine, Prepared]:
+def prepared_for(*changes: str) -> tuple[Engine, Prepared]:
     """Data and networks of the study's rows, on the CPU in float32."""
     engine = Engine(discover=True)
-    plan = engine.load(RECIPE, f"data.source.root={faces}", f"name={NAME}", *changes)
+    plan = engine.load(RECIPE, f"name={NAME}", *changes)
     return engine, prepare(plan, choose("cpu", "fp32"), cache_folder())
 
 
@@ -304,7 +304,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     given = parser.parse_args()
     torch.manual_seed(0)
-    engine, prepared = prepared_for(given.faces)
+    engine, prepared = prepared_for(f"data.source.root={given.faces}")
     untrained = copy.deepcopy(prepared.game.generator.network)
     facts = trained(prepared, given.steps, given.out / NAME)
     print("largest |gradient| of the generator's loss with respect to pixels of its output:")

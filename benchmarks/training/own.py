@@ -14,10 +14,7 @@ from .setting import LOGGED_EVERY, Setting
 from .turns import Turns
 
 ENDLESS = 10**9
-TUTORIAL = (
-    "generator={kind: tutorial/dcgan, width: WIDTH}",
-    "discriminator={kind: tutorial/dcgan, width: WIDTH}",
-)
+TUTORIAL = ("generator.kind=tutorial/dcgan", "discriminator.kind=tutorial/dcgan")
 
 
 class _AfterEachStep:
@@ -42,8 +39,7 @@ def generating(setting: Setting, turns: Turns) -> None:
 
 def tutorial(setting: Setting, turns: Turns) -> None:
     """AmbientGAN with deepinv's networks, whose kernels are 4x4, and one pass for both players, as there."""
-    networks = [change.replace("WIDTH", str(setting.width)) for change in TUTORIAL]
-    changes = [*generating_changes(setting), *networks, "train.share_forward=true"]
+    changes = [*generating_changes(setting), *TUTORIAL, "train.share_forward=true"]
     _train("ambientgan/celeba_block_pixels", changes, setting, turns)
 
 
