@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,13 +16,23 @@ T = TypeVar("T")
 _training = threading.RLock()  # a callback may train another run; a second thread may not
 
 
+def _unlocked() -> None:
+    global _training  # noqa: PLW0603 - in a child of fork nobody trains yet
+    _training = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlocked)
+
+
 @contextmanager
 def alone_in_process() -> Iterator[None]:
     """One thread trains at a time: torch keeps random states and computed weights for a whole process.
 
     Raises InputError in a second one.
     """
-    if not _training.acquire(blocking=False):
+    lock = _training
+    if not lock.acquire(blocking=False):
         raise InputError(
             "another run is being trained in this process, by another thread, and they would disturb each "
             "other; use processes (subprocess, multiprocessing, or the command line)"
@@ -29,7 +40,7 @@ def alone_in_process() -> Iterator[None]:
     try:
         yield
     finally:
-        _training.release()
+        lock.release()
 
 
 def folder_of(run: Path | str) -> Path:

@@ -251,12 +251,14 @@ def held_out_of(plan: Plan, opened: Opened) -> HoldOut | None:
 
 
 def _like_the_sensors(section: str, other: Measurement, sensor: Measurement) -> Measurement:
-    """`other`, whose holes look as the sensor's: a network fills what it was shown. Raises InputError."""
+    """`other`; it is said where its holes look otherwise: a network fills well what it was shown."""
     if None not in (other.fill, sensor.fill) and other.fill != sensor.fill:
-        raise InputError(
-            f"{section}.measurement: its hidden pixels hold {other.fill:g}, those of the sensor "
-            f"{sensor.fill:g}, so that the network would learn to fill holes that it never meets; "
-            f"set {section}.measurement.fill: {sensor.fill:g}"
+        log.warning(
+            "%s.measurement: its hidden pixels hold %g, those of the sensor %g: a network that reads them "
+            "learns to fill holes that it never meets; give both the same `fill`",
+            section,
+            other.fill,
+            sensor.fill,
         )
     return other
 

@@ -27,7 +27,6 @@ from ambientkit.store import (
     discard_store,
     only_one,
     open_store,
-    retire,
     tidy,
 )
 
@@ -109,14 +108,14 @@ def find_or_make(
 ) -> Store:
     """The store of that description. Raises DataError where the cache cannot be written to."""
     name = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:24]
-    final = cache / "stores" / name
-    found = _sound(source, indices, final)
+    final = _place(source, indices, cache / "stores" / name)
+    found = open_store(final)
     if found is not None:
         tidy(final)
         return found
     try:
         with only_one(final, partial(_say_waiting, final, progress)):
-            found = _sound(source, indices, final)
+            found = open_store(final)
             return found if found is not None else _make(source, indices, final, description, progress)
     except OSError as error:
         if not _about(error, final):
@@ -127,19 +126,31 @@ def find_or_make(
         ) from error
 
 
-def _sound(source: Source, indices: list[int], final: Path) -> Store | None:
-    """The store, unless a few of its samples are not what the data and the sensor give now.
+def _place(source: Source, indices: list[int], final: Path) -> Path:
+    """`final`, or another place if a few samples of the store there are not what data and sensor give now.
 
-    Its name follows files and options: not a class that is typed into a notebook, not a constant that another
-    module holds, and not an option that a data set's fingerprint forgets.
+    The name follows files and options: not a class that is typed into a notebook, not a constant that another
+    module holds, and not an option that a data set's fingerprint forgets. The store itself stays, for whoever
+    reads it.
     """
     found = open_store(final)
     if found is None:
-        return None
+        return final
     some = sorted({len(found) * part // LOOKED_AT for part in range(LOOKED_AT)})
     writer = StoreWriter()
     fill_store(writer, source, [indices[i] for i in some])
-    return found if alike(writer.close(), found, some) else None
+    made = writer.close()
+    if alike(made, found, some):
+        return final
+    digest = hashlib.sha256(b"".join(made.arrays[name].tobytes() for name in sorted(made.arrays)))
+    other = final.with_name(f"{final.name}-{digest.hexdigest()[:8]}")
+    if not other.exists():
+        log.warning(
+            "the data or the sensor give other measurements than those that were kept (%s), though files and "
+            "options are the same: all are measured anew",
+            final,
+        )
+    return other
 
 
 def _about(error: OSError, final: Path) -> bool:
@@ -158,13 +169,6 @@ def _say_waiting(final: Path, progress: Progress) -> None:
 def _make(
     source: Source, indices: list[int], final: Path, description: dict[str, Any], progress: Progress
 ) -> Store:
-    if final.exists():
-        log.warning(
-            "the data or the sensor give other measurements than those that were kept (%s), though files and "
-            "options are the same: all are measured anew",
-            final,
-        )
-        retire(final)
     writer = begin_store(final)
     try:
         fill_store(writer, source, indices, progress)

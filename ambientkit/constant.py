@@ -21,7 +21,7 @@ class Constant:
     def __init__(self, numbers: Any) -> None:
         kept = None if isinstance(numbers, Tensor) else torch.float64
         with torch.inference_mode(False):
-            self._numbers = torch.as_tensor(numbers, dtype=kept, device="cpu")
+            self._numbers = torch.as_tensor(numbers, dtype=kept, device="cpu").detach().clone()
         self._sent: dict[tuple[torch.device, torch.dtype], Tensor] = {}
 
     def __getstate__(self) -> dict[str, Any]:

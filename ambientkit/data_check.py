@@ -15,8 +15,8 @@ from ambientkit.interfaces import Dataset, Measured
 def require_sound(dataset: Dataset, image_size: Sequence[int] | None) -> None:
     """Keys, fingerprint, shape and range, and one sample. Raises DataError that says which is wrong."""
     _require_names(dataset)
-    shape, span = tuple(dataset.image_shape), tuple(dataset.value_range)
-    if len(shape) != 3 or not all(isinstance(side, int) and side > 0 for side in shape):
+    shape, span = tuple(dataset.image_shape), tuple(getattr(dataset, "value_range", Dataset.value_range))
+    if len(shape) != 3 or min(shape) < 1:
         raise _fault(dataset, f"`image_shape` is {shape}", "give channels, height and width")
     if len(span) != 2 or not span[0] < span[1]:
         raise _fault(dataset, f"`value_range` is {span}", "give the lowest and the highest value")
@@ -53,8 +53,8 @@ def images_of(dataset: Dataset, indices: Sequence[int]) -> Tensor:
         have = f"tensor {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
         raise _fault(dataset, f"`images` gave a {have}, not a tensor {wanted}", "see `image_shape`")
     _require_values(dataset, "images", images)
-    low, high = dataset.value_range
-    if images.dtype == torch.float32:
+    low, high = getattr(dataset, "value_range", Dataset.value_range)
+    if images.is_floating_point() and images.numel():
         least, most = (float(end) for end in images.aminmax())
         span = high - low  # a little beyond is left to the contract kit: a law may have tails
         if not (low - span <= least and most <= high + span):  # NaN too
@@ -82,7 +82,7 @@ def measured_of(dataset: Dataset, indices: Sequence[int]) -> Measured:
 
 
 def _require_values(dataset: Dataset, method: str, values: Tensor) -> None:
-    if values.dtype not in (torch.uint8, torch.float32):
+    if values.dtype != torch.uint8 and not values.is_floating_point():
         raise _fault(dataset, f"`{method}` gave {values.dtype}", "return uint8 (0..255) or float32")
 
 

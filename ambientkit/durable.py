@@ -25,7 +25,8 @@ if sys.platform != "win32":  # without: two processes do the same work, and the 
 
 _life = os.urandom(4).hex()  # this process, of all that ever have its number
 _count = itertools.count()
-_SUFFIX = re.compile(r"\.(?P<process>\d+)-(?P<machine>[0-9a-f]{8})-(?P<life>[0-9a-f]{8})-\d+")
+_SUFFIX = re.compile(r"\.(?P<process>\d+)(-(?P<machine>[0-9a-f]{8})-(?P<life>[0-9a-f]{8})-\d+)?")
+LONGEST = 200  # characters of a name that its place aside keeps, of the 255 that a file system takes
 DAY = 24 * 3600.0  # seconds after which what another machine left unfinished counts as given up
 POLL = 0.1  # seconds between two looks at a lock that another process holds
 TRIES = 5  # within one POLL, before a lock counts as held
@@ -33,7 +34,7 @@ TRIES = 5  # within one POLL, before a lock counts as held
 
 def aside_of(path: Path) -> Path:
     """Where this process writes what will be `path`: another place at each call, for threads."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{this_machine()}-{_life}-{next(_count)}")
+    return path.with_name(f".{path.name[:LONGEST]}.{os.getpid()}-{this_machine()}-{_life}-{next(_count)}")
 
 
 @cache
@@ -103,7 +104,7 @@ def sweep(folder: Path, pattern: str = ".*", *, spare: Callable[[Path], bool] | 
             remove(path)
 
 
-def _in_use(path: Path, process: str, machine: str, life: str) -> bool:
+def _in_use(path: Path, process: str, machine: str | None, life: str | None) -> bool:
     """Whether a living process has it, or may have, elsewhere; numbers of processes come again."""
     if machine != this_machine():
         return _seconds_since_written(path) < DAY

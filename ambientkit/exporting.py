@@ -70,8 +70,8 @@ def export(run: TrainedRun, file: Path, *, onnx: bool = False) -> Exported:
     if onnx:
         _require_onnx()
     plain, inputs = _program(run, _as_it_is)
-    foldable = _the_same(plain, _program(run, folded)[0], inputs)
-    program, _ = _program(run, folded if foldable else _as_it_is)  # one that never ran: that leaves traces
+    # one that never ran: running leaves traces
+    program, _ = _program(run, folded if _foldable(run, plain, inputs) else _as_it_is)
     multiple = int(getattr(run.network, "multiple", 1))
     exported = _of_any_size(program, inputs, multiple) if run.completes else None
     any_size = exported is not None
@@ -102,6 +102,13 @@ def _program(
     inputs["hidden"][..., : shape[1] // 2, : shape[2] // 2] = True
     completing = Completing(network, run.fill or 0.0, run.composite).eval()
     return completing, inputs if latent is None else {**inputs, "latent": latent}
+
+
+def _foldable(run: TrainedRun, plain: nn.Module, inputs: dict[str, Tensor]) -> bool:
+    try:
+        return _the_same(plain, _program(run, folded)[0], inputs)
+    except Exception:  # weights that are computed, and whatever else a network does with its parts
+        return False
 
 
 def _as_it_is(network: nn.Module) -> nn.Module:

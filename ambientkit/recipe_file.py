@@ -9,6 +9,7 @@ Nothing in a recipe can name code: `extends` names a YAML file, and values are p
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -168,7 +169,10 @@ def moved(file: Path, to: Path) -> str:
     found = _find(parent.value, file.parent, parent.place, ("extends",))
     known = {path: name for name, path in shipped().items()}
     name = known.get(found) or Path(os.path.relpath(found, to)).as_posix()
-    return re.sub(r"(?m)^extends:.*$", f"extends: {name}", text, count=1)
+    line = (
+        f"extends: {name if re.fullmatch('[A-Za-z0-9_./-]+', name) else json.dumps(name, ensure_ascii=False)}"
+    )
+    return re.sub(r"(?m)^[\"']?extends[\"']?\s*:.*$", lambda _: line, text, count=1)
 
 
 # Parents ----------------------------------------------------------------------------------------

@@ -203,30 +203,22 @@ def commit_store(writer: StoreWriter, final: Path, description: Mapping[str, Any
     return found
 
 
-def retire(final: Path) -> None:
-    """Take a store away that is out of date. Who has it open reads on, but for Windows, where that fails."""
-    if final.exists():
-        aside = aside_of(final)
-        final.rename(aside)
-        remove(aside)
-
-
 def alike(made: Store, found: Store, places: Sequence[int]) -> bool:
     """Whether the samples of `made` are those of `found` at `places`, up to rounding."""
     if made.arrays.keys() != found.arrays.keys():
         return False
     there = {name: array[list(places)] for name, array in found.arrays.items()}
-    return all(_close(array, there[name], bits=name == "observed") for name, array in made.arrays.items())
+    return all(_close(array, there[name], levels=name == "y") for name, array in made.arrays.items())
 
 
-def _close(one: Array, other: Array, bits: bool) -> bool:
-    """Of bits and whole numbers none may differ, of y in 8 bits a level, of others a thousandth."""
+def _close(one: Array, other: Array, levels: bool) -> bool:
+    """Of bits and whole numbers none may differ, of `levels` in 8 bits by one, of others by a thousandth."""
     if (one.shape, one.dtype) != (other.shape, other.dtype):
         return False
-    if bits or one.dtype.kind in "bi":
+    if one.dtype == np.uint8 and levels:
+        return int(np.abs(one.astype(np.int16) - other.astype(np.int16)).max(initial=0)) <= 1
+    if one.dtype.kind in "biu":
         return np.array_equal(one, other)
-    if one.dtype == np.uint8:
-        return int(np.abs(one.astype(np.int16) - other.astype(np.int16)).max()) <= 1
     return np.allclose(one, other, rtol=1e-3, atol=1e-3, equal_nan=True)
 
 

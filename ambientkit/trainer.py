@@ -73,6 +73,7 @@ class Trainer:
     start: dict[str, float] = field(default_factory=dict)
     summaries: dict[str, dict[str, float]] = field(default_factory=dict)  # the last of each metric
     _inference: tuple[int, nn.Module] | None = None
+    _earlier: dict[str, float] = field(default_factory=dict)  # figures that an earlier version took
     _sent: tuple[int, Measured] | None = None  # the last batch, on the machine
     _kept: int | None = None  # the step whose checkpoint this trainer wrote last, or began with
     _asked: list[int] = field(default_factory=list)  # the signals that came
@@ -248,7 +249,7 @@ class Trainer:
     @property
     def figures(self) -> dict[str, float]:
         """The last of each metric, by name."""
-        return evaluation.flat(self.summaries)
+        return {**self._earlier, **evaluation.flat(self.summaries)}
 
     def yardsticks(self) -> dict[str, dict[str, float]]:
         """The same figures for the untrained network, for classical fills, and for the clean pictures."""
@@ -328,6 +329,7 @@ class Trainer:
             "best": self.best,
             "start": self.start,
             "summaries": self.summaries,
+            "earlier": self._earlier,
             "owed": self._owed,
             "optimizers": optimizers,
         }
@@ -342,7 +344,8 @@ class Trainer:
             load_optimizer(self.game.discriminator.optimizer, state["optimizers"]["discriminator"])
         self.step, self.best = state["step"], state["best"]
         self.start = state["start"]
-        self.summaries = state.get("summaries", {})  # of earlier versions: until figures are taken again
+        self.summaries = state.get("summaries", {})
+        self._earlier = state.get("earlier", {} if "summaries" in state else state["figures"])
         self.info = replace(self.info, first_step=self.step)
         self._owed = state.get("owed", [])
         self._inference, self._kept = None, None if self._owed else self.step

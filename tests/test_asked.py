@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import engine_fakes as fakes
@@ -81,6 +82,30 @@ def test_a_second_thread_does_not_train(engine, tiny, tmp_path):
     assert "by another thread" in str(raised[0]) and len(list(tmp_path.glob("tiny/0*"))) == 1
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork there")
+def test_a_forked_child_may_train_while_its_parent_does():
+    with alone_in_process():
+        read, write = os.pipe()
+        thread = threading.Thread(target=_fork_and_tell, args=(write,))
+        thread.start()
+        thread.join(60)
+        assert os.read(read, 2) == b"ok"
+
+
+def _fork_and_tell(write: int) -> None:
+    """A child of a thread that does not hold the lock."""
+    child = os.fork()
+    if child == 0:
+        try:
+            with alone_in_process():
+                os.write(write, b"ok")
+        except InputError:
+            os.write(write, b"no")
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
 # Data sets --------------------------------------------------------------------------------------
 
 
@@ -143,7 +168,9 @@ def test_a_fault_deep_in_a_data_set_is_found_when_it_is_read(engine, tmp_path, m
     images = fakes.Numbers.images
 
     def brighter(self, indices):
-        return images(self, indices) + 200.0 * torch.tensor([index > 3 for index in indices]).view(-1, 1, 1, 1)
+        return images(self, indices) + 200.0 * torch.tensor([index > 3 for index in indices]).view(
+            -1, 1, 1, 1
+        )
 
     monkeypatch.setattr(fakes.Numbers, "images", brighter)
     with pytest.raises(DataError, match="`value_range` says 0 to 1"):

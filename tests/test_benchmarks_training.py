@@ -180,7 +180,7 @@ def test_time_to_the_quickstarts_first_step():
 
 
 def test_ambientkit_trains_the_networks_of_deepinv(tmp_path):
-    changes = [*own.TUTORIAL, "generator.width=4", "discriminator.width=4"]
+    changes = [*own.TUTORIAL]
     setting, folder = replace(TINY, size=64), str(tmp_path)
     plan = own.engine(folder).load(
         "ambientgan/celeba_block_pixels", *own.generating_changes(setting), *changes

@@ -62,3 +62,11 @@ def test_a_tensor_keeps_its_type_and_stays_on_every_device_that_it_was_sent_to()
     assert constant.on(there).device == there
     assert constant.on(here) is first and constant.on(there) is constant.on(there)
     assert len(constant) == 1 and constant.shape == (1, 2)
+
+
+def test_what_becomes_of_the_numbers_given_changes_nothing():
+    given = torch.ones(2, requires_grad=True)
+    constant = Constant(given)
+    with torch.no_grad():
+        given[0] = 7
+    assert constant.on(torch.device("cpu")).tolist() == [1, 1] and not constant.on(given.device).requires_grad

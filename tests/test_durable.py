@@ -172,3 +172,19 @@ def test_where_there_are_no_locks_nobody_waits(tmp_path, monkeypatch):
     monkeypatch.setattr("ambientkit.durable.fcntl.flock", unsupported)
     with lock(tmp_path / ".lock"), lock(tmp_path / ".lock"):
         pass
+
+
+def test_what_an_earlier_version_left_aside_goes_after_a_day(tmp_path):
+    left = tmp_path / ".new.4711"
+    left.mkdir()
+    sweep(tmp_path)
+    assert left.exists(), "its writer may be at work on another machine"
+    os.utime(left, (time.time() - 25 * 3600,) * 2)
+    sweep(tmp_path)
+    assert not left.exists()
+
+
+def test_a_name_as_long_as_a_file_system_takes_can_be_written(tmp_path):
+    file = tmp_path / ("n" * 251 + ".png")
+    write_bytes(file, b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]

@@ -269,6 +269,21 @@ def test_a_run_from_before_an_option_was_there_goes_on_with_its_default(engine, 
     assert engine.resume(stopped).step == run_folder.read_run(stopped)["total_steps"]
 
 
+def test_figures_that_an_earlier_version_took_are_kept(engine, tmp_path, monkeypatch):
+    """It kept them by name alone."""
+    done = engine.run(fakes.tiny(metrics=[{"kind": "fakes/error"}]), out=tmp_path, **CPU)
+    read = checkpoints.read_state
+
+    def earlier(folder):
+        state = read(folder)
+        del state["summaries"], state["earlier"]
+        return {**state, "figures": dict(done.figures)}
+
+    monkeypatch.setattr(checkpoints, "read_state", earlier)
+    resumed = engine.resume(done.folder, device="cpu")
+    assert resumed.figures == done.figures != {}
+
+
 def test_another_plugin_version_is_refused(engine, stopped, tmp_path, monkeypatch):
     monkeypatch.setattr(fakes, "__version__", "7.1", raising=False)
     newer = Engine(plugins=[fakes], discover=False, cache_dir=tmp_path / "cache")
