@@ -15,7 +15,7 @@ from ambientkit.interfaces import Dataset, Measured
 def require_sound(dataset: Dataset, image_size: Sequence[int] | None) -> None:
     """Keys, fingerprint, shape and range, and one sample. Raises DataError that says which is wrong."""
     _require_names(dataset)
-    shape, span = tuple(dataset.image_shape), tuple(getattr(dataset, "value_range", Dataset.value_range))
+    shape, span = tuple(dataset.image_shape), tuple(getattr(dataset, "value_range", ()))
     if len(shape) != 3 or min(shape) < 1:
         raise _fault(dataset, f"`image_shape` is {shape}", "give channels, height and width")
     if len(span) != 2 or not span[0] < span[1]:
@@ -53,7 +53,7 @@ def images_of(dataset: Dataset, indices: Sequence[int]) -> Tensor:
         have = f"tensor {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
         raise _fault(dataset, f"`images` gave a {have}, not a tensor {wanted}", "see `image_shape`")
     _require_values(dataset, "images", images)
-    low, high = getattr(dataset, "value_range", Dataset.value_range)
+    low, high = dataset.value_range
     if images.is_floating_point() and images.numel():
         least, most = (float(end) for end in images.aminmax())
         span = high - low  # a little beyond is left to the contract kit: a law may have tails

@@ -89,9 +89,8 @@ def _contradictions(pairs: Sequence[tuple[list[str], Node]]) -> Iterator[Problem
     for keys, node in pairs:
         path = dotted(keys)
         if any(_holds(whole, value, keys) for whole, value in pairs):
-            yield Problem(
-                node.place, path, "is given twice on the command line", "say it once, inside or apart"
-            )
+            remedy = "say it once; a `kind` belongs inside the {...} of its options"
+            yield Problem(node.place, path, "is given twice on the command line", remedy)
         rival = {"train.steps": "train.epochs", "train.epochs": "train.steps"}.get(path, path)
         if path in seen:
             yield Problem(node.place, path, "is given twice on the command line")

@@ -137,6 +137,7 @@ class Given:
         ({"fingerprint": None}, "no `fingerprint`"),
         ({"image_shape": (4, 6)}, "give channels, height and width"),
         ({"value_range": (1.0, 1.0)}, "the lowest and the highest"),
+        ({"value_range": ()}, "the lowest and the highest"),
         ({"given": np.zeros((1, 1, 4, 6))}, r"gave a ndarray, not a tensor \(1, 1, 4, 6\)"),
         ({"given": torch.zeros(1, 1, 4, 5)}, r"gave a tensor \(1, 1, 4, 5\), not a tensor \(1, 1, 4, 6\)"),
         ({"given": torch.zeros(1, 1, 4, 6, dtype=torch.int64)}, "gave torch.int64; return uint8"),

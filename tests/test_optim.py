@@ -80,7 +80,7 @@ def test_without_decay_the_average_is_the_network():
 
 
 def test_the_average_of_a_spectrally_normed_network_is_normed_too():
-    """Averages of unit vectors are none; with them the largest singular value was 3.9 here, and not 1."""
+    """Averages of unit vectors are none, and with them weights come out too large."""
     torch.manual_seed(0)
     network = nn.utils.parametrizations.spectral_norm(nn.Linear(16, 16, bias=False))
     average, kick = AveragedNetwork(network, decay=0.99), torch.zeros(16, 16)
