@@ -85,10 +85,16 @@ def _parsed_override(text: str) -> tuple[list[str], Node]:
 
 def _contradictions(pairs: Sequence[tuple[list[str], Node]]) -> Iterator[Problem]:
     """A value that is given twice, by itself or inside another, or both lengths of a run."""
+    given: dict[tuple[str, ...], list[Node]] = {}
+    for keys, node in pairs:
+        given.setdefault(tuple(keys), []).append(node)
     seen: dict[str, Node] = {}
     for keys, node in pairs:
         path = dotted(keys)
-        if any(_holds(whole, value, keys) for whole, value in pairs):
+        wholes = (
+            (value, keys[end:]) for end in range(1, len(keys)) for value in given.get((*keys[:end],), ())
+        )
+        if any(_holds(value, below) for value, below in wholes):
             remedy = "say it once; a `kind` belongs inside the {...} of its options"
             yield Problem(node.place, path, "is given twice on the command line", remedy)
         rival = {"train.steps": "train.epochs", "train.epochs": "train.steps"}.get(path, path)
@@ -99,11 +105,8 @@ def _contradictions(pairs: Sequence[tuple[list[str], Node]]) -> Iterator[Problem
         seen[path] = node
 
 
-def _holds(whole: Sequence[str], value: Node, keys: Sequence[str]) -> bool:
-    """Whether `value`, at `whole`, says something for `keys` below it; of kinds it always does."""
-    below = keys[len(whole) :]
-    if not below or list(keys[: len(whole)]) != list(whole):
-        return False
+def _holds(value: Node, below: Sequence[str]) -> bool:
+    """Whether `value` says something for the keys `below` it; of kinds it always does."""
     for key in below:
         if isinstance(value.value, list) and key.isdecimal() and int(key) < len(value.value):
             value = value.value[int(key)]

@@ -136,11 +136,11 @@ def as_yaml(resolved: Mapping[str, Any]) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text such as 1e3, which PyYAML takes for text and recipes for a number."""
+    """Quotes text such as 1e3, which PyYAML takes for text and recipes for a number, and lines' ends."""
 
 
 def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = None if value[:1].isalpha() else '"'
+    style = None if value[:1].isalpha() and value.isprintable() else '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
