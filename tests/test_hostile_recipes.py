@@ -41,7 +41,7 @@ def peak() -> float:
 
 
 def slowness() -> float:
-    """How much longer this machine takes now than the one on which SECONDS was set, a quiet Xeon; at least 1."""
+    """How many times as long as the quiet Xeon on which SECONDS was set this machine takes now."""
     begun = time.process_time()
     for number in range(1_000_000):
         str(number)
