@@ -138,6 +138,23 @@ class WritesWeights(GoodObjective):
         return terms
 
 
+class LabelsOnTheCPU(GoodObjective):
+    def generator_terms(self, critic, real, fake):
+        scores = critic(fake)
+        return {"adversarial": functional.binary_cross_entropy_with_logits(scores, torch.ones(scores.shape))}
+
+
+class PlacesOnTheCPU(GoodObjective):
+    """A gradient penalty that draws its places between real and fake on the CPU."""
+
+    def penalty_terms(self, critic, real, fake):
+        mix = torch.rand(len(real.y), 1, 1, 1)
+        between = (mix * real.y + (1 - mix) * fake.y).detach().requires_grad_()
+        scores = critic(type(real)(between, real.observed, real.known, real.region))
+        gradient = torch.autograd.grad(scores.sum(), between, create_graph=True)[0]
+        return {"penalty": 1e-3 * gradient.flatten(1).square().sum(1).mean()}
+
+
 class PenaltyOverTheBatch(GoodObjective):
     def penalty_terms(self, critic, real, fake):
         return {"steep": 1e-2 * critic(real).reshape(len(real.y), -1).mean(1).square().sum()}
@@ -167,6 +184,8 @@ FAULTY_OBJECTIVES = {
     SetsTheSeed: "randomness_is_torchs_alone",
     WritesWeights: "weights_are_left_to_the_optimiser",
     PenaltyOverTheBatch: "terms_are_means_over_the_batch",
+    LabelsOnTheCPU: "terms_are_made_on_the_device_of_the_views",
+    PlacesOnTheCPU: "terms_are_made_on_the_device_of_the_views",
     NeverDue: "penalties_are_due_at_whole_intervals",
     DividesByNothing: "after_a_step_the_discriminator_is_sound",
 }
@@ -179,7 +198,7 @@ class GradientPenalty(GoodObjective):
         return {"real": -critic(real).mean(), "fake": critic(fake).mean()}
 
     def penalty_terms(self, critic, real, fake):
-        mix = torch.rand(len(real.y), 1, 1, 1)
+        mix = torch.rand(len(real.y), 1, 1, 1, device=real.y.device)
         between = (mix * real.y + (1 - mix) * fake.y).detach().requires_grad_()
         scores = critic(type(real)(between, real.observed, real.known, real.region))
         gradient = torch.autograd.grad(scores.sum(), between, create_graph=True)[0]
@@ -223,7 +242,7 @@ class OneAPicture(GoodFidelity):
 
 class Infinite(GoodFidelity):
     def terms(self, trip, restore, measure):
-        return {"held": self.mean(trip), "more": torch.tensor(float("inf"))}
+        return {"held": self.mean(trip), "more": torch.full_like(self.mean(trip), float("inf"))}
 
 
 class DetachedPictures(GoodFidelity):
@@ -259,6 +278,18 @@ class DrawsOnItsOwn(GoodFidelity):
 
     def mean(self, trip):
         return super().mean(trip) + 1e-6 * torch.rand((), generator=self.dice)
+
+
+class WindowOnTheCPU(GoodFidelity):
+    """Means over windows, whose kernel is kept where it was made: torch tells of that in words of its own."""
+
+    def __init__(self):
+        self.window = torch.full((1, 1, 1, 1), 1.0)
+
+    def mean(self, trip):
+        target = self.target(trip)
+        error = torch.where(target, trip.made - trip.y, 0.0).abs()
+        return functional.conv2d(error, self.window).sum() / target.sum().clamp(min=1)
 
 
 class RestoresATensor(GoodFidelity):
@@ -299,6 +330,7 @@ FAULTY_FIDELITIES = {
     Sums: "fidelity_terms_are_means",
     WritesIntoTheTrip: "the_round_trip_is_not_written_to",
     DrawsOnItsOwn: "fidelity_randomness_is_torchs_alone",
+    WindowOnTheCPU: "fidelity_terms_are_made_on_the_device_of_the_trip",
     RestoresATensor: "restore_and_measure_get_what_they_take",
     MeasuresWithNoTheta: "restore_and_measure_get_what_they_take",
     CannotDoWithout: "a_sensor_that_does_not_say_what_it_saw_is_refused_by_name",

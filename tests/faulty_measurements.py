@@ -189,8 +189,8 @@ FAULTS: dict[str, list[Fault]] = {
         Fault(uses.DrawsOnTheCPU, "`sample` calls torch.randn with a generator but without a device"),
     ],
     "tensors_are_made_on_the_device_of_the_images": [
-        Fault(uses.MasksOnTheCPU, "`measure` of tensors on a GPU mixes devices"),
-        Fault(uses.KnownOnTheCPU, "`known` of tensors on a GPU returns a tensor on cpu"),
+        Fault(uses.MasksOnTheCPU, "`measure`, given tensors on a GPU, mixes them with tensors on the CPU"),
+        Fault(uses.KnownOnTheCPU, "`known`, given tensors on a GPU, returns a tensor on the CPU"),
     ],
     "everything_happens_on_the_gpu": [
         Fault(uses.LooksAtValuesOnTheCPU, "it raised RuntimeError", needs_gpu=True),

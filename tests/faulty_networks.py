@@ -74,7 +74,7 @@ class OwnNoise:
         self.dice = torch.Generator()
 
     def forward(self, *inputs):
-        return super().forward(*inputs) * torch.rand(1, generator=self.dice)
+        return super().forward(*inputs) * torch.rand((), generator=self.dice)
 
 
 class DividedByTheBatch:
@@ -124,6 +124,17 @@ class KeepsAComputedWeight:
     def __init__(self):
         super().__init__()
         self.computed = self.layers[0].weight * 2  # torch cannot copy what is no leaf
+
+
+class KeepsAPlainTensor:
+    """No buffer, so that it stays where it was made."""
+
+    def __init__(self):
+        super().__init__()
+        self.gain = torch.full((1,), 0.9)
+
+    def forward(self, *inputs):
+        return super().forward(*inputs) * self.gain
 
 
 class Strides:
@@ -251,6 +262,7 @@ SHARED_FAULTS = {
     KeepsAComputedWeight: "copies_compute_the_same",
     Strides: "channels_last_inputs_are_taken",
     MixesDtypes: "bfloat16_gives_finite_results",
+    KeepsAPlainTensor: "tensors_are_made_on_the_device_of_the_inputs",
     NeedsObserved: "what_is_missing_is_refused_by_name",
 }
 """Faults, to be mixed into a network, and the one check that finds each."""

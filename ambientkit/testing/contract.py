@@ -107,10 +107,10 @@ def raised(error: BaseException) -> str:
     if isinstance(error, AmbientkitError):
         return f"it raised {type(error).__name__}: {error}"
     text = " ".join(str(error).split())[:300]
-    return f"it raised {type(error).__name__}: {text}{_place(error)}"
+    return f"it raised {type(error).__name__}: {text}{place_of(error)}"
 
 
-def _place(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
     """Where in the component's own code the error arose."""
     others = [Path(file).parent for file in (pluggy.__file__, __file__)]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

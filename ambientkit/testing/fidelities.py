@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,9 +17,11 @@ from ambientkit.testing.contract import (
     require,
 )
 from ambientkit.testing.measurement_case import fixed_global_states
+from ambientkit.testing.pretended import device_complaint, pretended_gpu
 from ambientkit.testing.trips import Kind, ToyGenerator, Trip, make_trip
 from ambientkit.testing.watching import (
     gradient_by,
+    mapped,
     require_finite,
     require_only_torch_is_random,
     require_scalars,
@@ -171,6 +173,22 @@ def fidelity_randomness_is_torchs_alone(case: FidelityCase) -> None:
     """What is drawn comes from the generator that the engine sets."""
     case.terms(make_trip(COUNT))  # leaves the check where there are none
     require_only_torch_is_random(lambda: case.raw_terms(make_trip(COUNT)))
+
+
+@FIDELITY_CHECKS.add
+def fidelity_terms_are_made_on_the_device_of_the_trip(case: FidelityCase) -> None:
+    """Terms of CUDA tensors, and their gradients, need none on the CPU; tried with tensors that hold nothing.
+
+    A fidelity that has to look at values (`.item()`, NumPy) cannot be tried so, and passes.
+    """
+    trip = make_trip(COUNT)
+    case.terms(trip)  # leaves the check where there are none
+    record = mapped(trip.record, lambda tensor: tensor.detach().requires_grad_(tensor.requires_grad))
+    with pretended_gpu(gradients=True) as to_gpu:
+        there = replace(trip, record=mapped(record, to_gpu), latent=to_gpu(trip.latent))
+        complaint = device_complaint(lambda: case.raw_terms(there))
+    remedy = "make tensors with device=trip.real.y.device, and bring what the fidelity keeps there"
+    require(not complaint, f"`terms`, given tensors on a GPU, {complaint}", remedy)
 
 
 @FIDELITY_CHECKS.add

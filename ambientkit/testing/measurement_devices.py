@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from ambientkit.testing.measurement_case import (
     tensors_complaint,
 )
 from ambientkit.testing.measurement_use import ROUNDING
+from ambientkit.testing.pretended import device_complaint, pretended_gpu
 
 DEVICE_CHECKS: Checks[MeasurementCase] = Checks()
 
@@ -70,7 +70,7 @@ def tensors_are_made_on_the_device_of_the_images(case: MeasurementCase) -> None:
     """
     case.y  # noqa: B018 - leaves the check where nothing can be measured
     sensor, shape = case.twin(), case.image_shape
-    with _pretended_gpu() as to_gpu:
+    with pretended_gpu() as to_gpu:
         images = to_gpu(case.images)
         theta = {name: to_gpu(value) for name, value in case.theta.items()}
         calls: dict[str, Callable[[], object]] = {
@@ -79,34 +79,11 @@ def tensors_are_made_on_the_device_of_the_images(case: MeasurementCase) -> None:
             "known": lambda: sensor.known(dict(theta)),
         }
         for method, call in calls.items():
-            complaint = _device_complaint(call)
+            complaint = device_complaint(call)
             remedy = (
                 "create tensors with device=images.device, or that of theta, and move what the sensor keeps"
             )
-            require(not complaint, f"`{method}` of tensors on a GPU {complaint}", remedy)
-
-
-@contextmanager
-def _pretended_gpu() -> Iterator[Callable[[Tensor], Tensor]]:
-    """Tensors with a shape and a device but no values, whose devices torch nevertheless compares."""
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    with fixed_global_states(), FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        yield lambda tensor: mode.from_tensor(tensor).to("cuda")
-
-
-def _device_complaint(call: Callable[[], object]) -> str:
-    from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError
-
-    try:
-        made = call()
-    except FakeTensorDeviceMismatchError as error:
-        return f"mixes devices: {' '.join(str(error).split())[:120]}"
-    except Exception:  # values were needed, which such tensors have not
-        return ""
-    tensors = made.values() if isinstance(made, Mapping) else [made]
-    others = [str(tensor.device) for tensor in tensors if isinstance(tensor, Tensor) and not tensor.is_cuda]
-    return f"returns a tensor on {others[0]}" if others else ""
+            require(not complaint, f"`{method}`, given tensors on a GPU, {complaint}", remedy)
 
 
 @DEVICE_CHECKS.add

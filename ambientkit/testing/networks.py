@@ -16,11 +16,13 @@ from typing import Any, ClassVar, TypeAlias
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from ambientkit.interfaces import Discriminator, Shape
 from ambientkit.streams import stream
 from ambientkit.testing.contract import NotApplicable, Waits, require
 from ambientkit.testing.measurement_case import described, difference, fixed_global_states, same
+from ambientkit.testing.pretended import device_complaint, pretended_gpu
 from ambientkit.testing.watching import (
     advised,
     mapped,
@@ -319,6 +321,24 @@ def bfloat16_gives_finite_results(case: NetworkCase) -> None:
     )
 
 
+def tensors_are_made_on_the_device_of_the_inputs(case: NetworkCase) -> None:
+    """The result for CUDA tensors is on CUDA; tried with tensors that hold nothing.
+
+    A network that has to look at values (`.item()`, NumPy) cannot be tried so, and passes.
+    """
+    inputs = case.inputs(COUNT)
+    for training in (False, True):
+        with case.using(training) as network, torch.no_grad(), pretended_gpu() as to_gpu:
+            state = {name: to_gpu(value) for name, value in _held(network).items()}
+            arguments = tuple(mapped(inputs, to_gpu).values())
+            complaint = device_complaint(lambda: functional_call(network, state, arguments))  # noqa: B023 - called at once
+        require(
+            not complaint,
+            f"`forward`, given tensors on a GPU, {complaint}",
+            "keep tensors with register_buffer, and make others with device=x.device",
+        )
+
+
 def what_is_missing_is_refused_by_name(case: NetworkCase) -> None:
     """An input that a sensor or a recipe does not give is done without, or refused with a PluginError."""
     with case.using() as network, torch.no_grad():
@@ -340,13 +360,17 @@ SHARED: tuple[Callable[[NetworkCase], None], ...] = (
     copies_compute_the_same,
     channels_last_inputs_are_taken,
     bfloat16_gives_finite_results,
+    tensors_are_made_on_the_device_of_the_inputs,
     what_is_missing_is_refused_by_name,
 )
 
 
 def _state(network: nn.Module) -> dict[str, Tensor]:
-    held = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    return {name: value.detach().clone() for name, value in held.items()}
+    return {name: value.detach().clone() for name, value in _held(network).items()}
+
+
+def _held(network: nn.Module) -> dict[str, Tensor]:
+    return {**dict(network.named_parameters()), **dict(network.named_buffers())}
 
 
 def _channels_last(tensor: Tensor) -> Tensor:

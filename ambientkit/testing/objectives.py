@@ -14,6 +14,7 @@ from ambientkit.interfaces import Terms, View
 from ambientkit.testing.contract import Checks, Finding, Waivers, require
 from ambientkit.testing.measurement_case import fixed_global_states
 from ambientkit.testing.networks import some_observed, uniform
+from ambientkit.testing.pretended import device_complaint, pretended_gpu
 from ambientkit.testing.watching import (
     gradient_by,
     mapped,
@@ -290,6 +291,22 @@ def randomness_is_torchs_alone(case: ObjectiveCase) -> None:
         player(_ToyCritic(), _spread(0.2), _spread(-0.3))  # leaves the check where there are no terms
         work = partial(case.raw, method)
         require_only_torch_is_random(lambda: work(_ToyCritic(), _spread(0.2), _spread(-0.3)))  # noqa: B023 - called at once
+
+
+@OBJECTIVE_CHECKS.add
+def terms_are_made_on_the_device_of_the_views(case: ObjectiveCase) -> None:
+    """Terms and penalties of CUDA tensors need none on the CPU; tried with tensors that hold nothing.
+
+    An objective that has to look at values (`.item()`, NumPy) cannot be tried so, and passes.
+    """
+    for method, player in case.players().items():
+        real, fake = _spread(0.2), _spread(-0.3)
+        player(_ToyCritic(), real, fake)  # leaves the check where there are no terms
+        with pretended_gpu(gradients=True) as to_gpu:
+            views = mapped((real, fake), to_gpu)
+            complaint = device_complaint(lambda: case.raw(method, _ToyCritic(), *views))  # noqa: B023 - called at once
+        remedy = "make tensors with torch.ones_like(scores) or device=scores.device"
+        require(not complaint, f"`{method}`, given tensors on a GPU, {complaint}", remedy)
 
 
 @OBJECTIVE_CHECKS.add
