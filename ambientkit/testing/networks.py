@@ -36,6 +36,8 @@ from ambientkit.testing.watching import (
 Inputs: TypeAlias = dict[str, Any]
 COUNT = 3
 """Pictures in the batch of most checks."""
+PASSES = 3
+"""Passes in training mode before a network is compared with one that loads its state."""
 TOLERANCE = 1e-4
 """Of float32 results that are computed in another order, relative to the largest (or to 1)."""
 
@@ -272,6 +274,30 @@ def weights_can_be_saved_and_loaded(case: NetworkCase) -> None:
     )
 
 
+def training_goes_on_from_saved_weights(case: NetworkCase) -> None:
+    """After some passes in training mode, a new network that loads the state dict computes the same there."""
+    case.require_steady()
+    with case.using(training=True) as network, torch.no_grad():
+        fresh = works_first("copy.deepcopy of it", lambda: copy.deepcopy(network))
+        for number in range(PASSES):
+            call(network, case.inputs(COUNT, f"pass {number}"))
+        fresh.load_state_dict(network.state_dict())
+        gone_on, resumed = (_drawn_alike(each, case.inputs(COUNT)) for each in (network, fresh))
+    require_close(
+        gone_on,
+        resumed,
+        "in training mode, a network and a new one that loaded its state dict differ",
+        "keep counts in buffers too: a number of Python's is not in a checkpoint, and begins anew",
+    )
+
+
+def _drawn_alike(network: nn.Module, inputs: Inputs) -> Tensor:
+    """Its answer in training mode, with dropout's draws from one seed."""
+    with fixed_global_states():
+        torch.manual_seed(0)
+        return call(network, inputs)
+
+
 def copies_compute_the_same(case: NetworkCase) -> None:
     """`copy.deepcopy` makes an independent network with the same results (the averaged generator is one)."""
     case.require_steady()
@@ -357,6 +383,7 @@ SHARED: tuple[Callable[[NetworkCase], None], ...] = (
     inputs_are_not_written_to,
     gradient_reaches_every_weight,
     weights_can_be_saved_and_loaded,
+    training_goes_on_from_saved_weights,
     copies_compute_the_same,
     channels_last_inputs_are_taken,
     bfloat16_gives_finite_results,
