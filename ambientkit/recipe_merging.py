@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ambientkit.errors import Place, Problem, RecipeError
@@ -13,6 +13,8 @@ _DEFAULT_KINDS: dict[Keys, str] = {
     ("train", "discriminator_optimizer"): "adam",
 }
 """What a mapping that names no kind is; all others must name theirs."""
+_RIVALS = {"train.steps": "epochs", "train.epochs": "steps"}
+"""Two ways to say one thing."""
 
 
 def merged(base: Node, over: Node, keys: Keys = ()) -> Node:
@@ -37,7 +39,7 @@ def _changes_kind(base: Node, over: Node, keys: Keys) -> bool:
 
 def _excluded(key: str, over: Node, keys: Keys) -> bool:
     """`train.steps` and `train.epochs` are two ways to say one thing: the newer one holds."""
-    other = {"steps": "epochs", "epochs": "steps"}.get(key) if keys == ("train",) else None
+    other = _RIVALS.get(f"train.{key}") if keys == ("train",) else None
     rival = over.child(other) if other else None
     return rival is not None and rival.value is not None and over.child(key) is None
 
@@ -91,30 +93,50 @@ def _contradictions(pairs: Sequence[tuple[list[str], Node]]) -> Iterator[Problem
     seen: dict[str, Node] = {}
     for keys, node in pairs:
         path = dotted(keys)
-        wholes = (
-            (value, keys[end:]) for end in range(1, len(keys)) for value in given.get((*keys[:end],), ())
-        )
-        if any(_holds(value, below) for value, below in wholes):
+        other = [*keys[:-1], _RIVALS[path]] if path in _RIVALS else keys
+        if any(_holds(value, below) for value, below in _wholes(given, keys)):
             remedy = "say it once; a `kind` belongs inside the {...} of its options"
             yield Problem(node.place, path, "is given twice on the command line", remedy)
-        rival = {"train.steps": "train.epochs", "train.epochs": "train.steps"}.get(path, path)
         if path in seen:
             yield Problem(node.place, path, "is given twice on the command line")
-        elif rival in seen and node.value is not None and seen[rival].value is not None:
-            yield Problem(node.place, path, f"{rival!r} is given too", "give one of them")
+        elif other is not keys and node.value is not None and _is_given(given, other, seen):
+            yield Problem(node.place, path, f"{dotted(other)!r} is given too", "give one of them")
         seen[path] = node
+
+
+def _wholes(
+    given: Mapping[tuple[str, ...], Sequence[Node]], keys: Sequence[str]
+) -> Iterator[tuple[Node, Sequence[str]]]:
+    """Every value that is given for something around `keys`, and where in it they are."""
+    for end in range(1, len(keys)):
+        for value in given.get((*keys[:end],), ()):
+            yield value, keys[end:]
+
+
+def _is_given(
+    given: Mapping[tuple[str, ...], Sequence[Node]], keys: Sequence[str], before: Mapping[str, Node]
+) -> bool:
+    """Whether something but null is: by itself, in an override before, or inside another."""
+    inside = (_inside(value, below) for value, below in _wholes(given, keys))
+    return any(node is not None and node.value is not None for node in (before.get(dotted(keys)), *inside))
 
 
 def _holds(value: Node, below: Sequence[str]) -> bool:
     """Whether `value` says something for the keys `below` it; of kinds it always does."""
+    if _inside(value, below) is not None:
+        return True
+    return below[-1] == "kind" and (len(below) == 1 or _inside(value, below[:-1]) is not None)
+
+
+def _inside(value: Node, below: Sequence[str]) -> Node | None:
     for key in below:
         if isinstance(value.value, list) and key.isdecimal() and int(key) < len(value.value):
             value = value.value[int(key)]
         elif (child := value.child(key)) is not None:
             value = child
         else:
-            return key == "kind"
-    return True
+            return None
+    return value
 
 
 def _assigned(node: Node, keys: Sequence[str], value: Node, above: Keys) -> Node:

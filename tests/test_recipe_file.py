@@ -357,6 +357,14 @@ def test_a_value_that_another_override_holds_too_is_refused_in_either_order(over
         assert "is given twice on the command line" in message(from_mapping, BASE, PLUGINS, "r", list(order))
 
 
+def test_both_lengths_of_a_run_are_refused_inside_another_override_too():
+    for order in (["train={steps: 10}", "train.epochs=5"], ["train.epochs=5", "train={steps: 10}"]):
+        found = message(from_mapping, BASE, PLUGINS, "r", order)
+        assert found == "override 'train.epochs=5': train.epochs: 'train.steps' is given too; give one of them"
+    recipe = from_mapping(BASE, PLUGINS, "r", ["train={steps: null}", "train.epochs=5"]).recipe
+    assert recipe.train.epochs == 5
+
+
 def test_the_whole_goes_before_its_parts_in_either_order():
     for order in (
         ["metrics.0.every=5", "metrics=[{kind: spread}]"],
