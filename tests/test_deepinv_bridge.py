@@ -13,6 +13,7 @@ import torch
 from ambientkit_plugins.deepinv_bridge.catalogue import KINDS, name_of
 from deepinv_cases import BLIND, CORNERS, DEFAULTS, SQUARE, built, gen, needs_deepinv, options_of, pictures
 from pydantic import ValidationError
+from waiting import Waits
 
 from ambientkit import Context
 from ambientkit.errors import DataError, PluginError
@@ -191,3 +192,35 @@ def test_a_copy_holds_the_options_alone():
     sensor = built("compressed_sensing", rows=50)
     sensor.measured_shape((3, 16, 16))
     assert len(pickle.dumps(sensor)) < 1000
+
+
+# What a GPU waits for ----------------------------------------------------------------------------
+
+WAITED_FOR = {
+    "demosaicing",
+    "downsampling_matlab",
+    "laplace_noise",
+    "log_poisson_noise",
+    "poisson_gaussian_noise",
+    "poisson_noise",
+    "rician_noise",
+    "salt_pepper_noise",
+    "scattering",
+    "spectral_imaging",
+    "tomography",
+    "tomography_fan",
+    "uniform_noise",
+}
+"""Whose `measure` makes a GPU's host wait, mostly in deepinv itself: it reads or makes numbers there."""
+
+
+@needs_deepinv
+@pytest.mark.parametrize("kind", sorted(DEFAULTS.keys() - WAITED_FOR))
+def test_no_other_operator_makes_a_gpu_wait_where_it_measures(kind):
+    options, shape = DEFAULTS[kind]
+    sensor, images = built(kind, **options), pictures(4, shape)
+    theta = sensor.sample(4, shape, gen())
+    for _ in range(2):
+        with Waits() as waits:
+            sensor.measure(images, theta), sensor.observed(theta, shape), sensor.known(theta)
+    assert not waits.found

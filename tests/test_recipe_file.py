@@ -360,7 +360,9 @@ def test_a_value_that_another_override_holds_too_is_refused_in_either_order(over
 def test_both_lengths_of_a_run_are_refused_inside_another_override_too():
     for order in (["train={steps: 10}", "train.epochs=5"], ["train.epochs=5", "train={steps: 10}"]):
         found = message(from_mapping, BASE, PLUGINS, "r", order)
-        assert found == "override 'train.epochs=5': train.epochs: 'train.steps' is given too; give one of them"
+        assert (
+            found == "override 'train.epochs=5': train.epochs: 'train.steps' is given too; give one of them"
+        )
     recipe = from_mapping(BASE, PLUGINS, "r", ["train={steps: null}", "train.epochs=5"]).recipe
     assert recipe.train.epochs == 5
 
