@@ -69,10 +69,28 @@ def _named(aside: Path, parent: Path, seed: int) -> Path:
     taken = [int(path.name[:4]) for path in parent.iterdir() if re.match(r"\d{4}-", path.name)]
     for number in range(max(taken, default=0) + 1, 10_000):
         folder = parent / f"{number:04d}-seed{seed}"
-        if not any(parent.glob(f"{number:04d}-*")) and _renamed(aside, folder):
-            flush(parent)
-            return folder
+        with _claimed(parent / f".{number:04d}") as mine:
+            if mine and not any(parent.glob(f"{number:04d}-*")) and _renamed(aside, folder):
+                flush(parent)
+                return folder
     raise RunFolderError(f"{parent}: holds 9,999 runs; move some away or give another --out")
+
+
+@contextmanager
+def _claimed(number: Path) -> Iterator[bool]:
+    """Whether nobody else takes the number meanwhile: the folders of two seeds have two names.
+
+    A process that is killed just here leaves the claim, and one number is never used.
+    """
+    try:
+        number.mkdir()
+    except FileExistsError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        number.rmdir()
 
 
 def _renamed(aside: Path, folder: Path) -> bool:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import yaml
@@ -34,6 +35,30 @@ def test_folders_are_numbered_and_never_used_twice(tmp_path):
     (tmp_path / "x" / "0041-mine").mkdir()
     (tmp_path / "x" / "20240101-backup").mkdir()
     assert run_folder.create(tmp_path, "x", 0).name == "0042-seed0"
+
+
+def test_two_seeds_begun_at_once_get_two_numbers(tmp_path):
+    """Each has looked for what is taken before the other takes it."""
+    looked = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        folders = pool.map(
+            lambda seed: run_folder.create(tmp_path, "x", seed, lambda _: looked.wait()), (0, 1)
+        )
+    assert {folder.name[:4] for folder in folders} == {"0001", "0002"}
+    assert len(list((tmp_path / "x").iterdir())) == 2
+
+
+def test_a_number_that_another_process_is_about_to_take_is_left_to_it(tmp_path, monkeypatch):
+    renamed = run_folder._renamed
+    others = iter([1])
+
+    def another_first(aside, folder):
+        for seed in others:
+            assert run_folder.create(tmp_path, "x", seed).name == "0002-seed1"
+        return renamed(aside, folder)
+
+    monkeypatch.setattr(run_folder, "_renamed", another_first)
+    assert run_folder.create(tmp_path, "x", 0).name == "0001-seed0"
 
 
 def test_a_file_in_the_way_is_said(tmp_path):
