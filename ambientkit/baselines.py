@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ambientkit.levels import to_eight_bits, to_float
 from ambientkit.poisson import solve_poisson
 
 
@@ -68,11 +69,11 @@ Picture: TypeAlias = "np.ndarray[Any, Any]"
 def _inpainted(y: Tensor, observed: Tensor, fill: Callable[[Picture, Picture], Picture]) -> Tensor:
     """Each picture filled in 8 bits, (H, W, C) or for OpenCV's grey ones (H, W, 1), and put back."""
     hidden = (~observed.all(1)).to(torch.uint8).numpy()
-    shown = torch.where(observed, y, 0.0).clamp(-1, 1)  # OpenCV looks a little at what it is to replace
-    pixels = ((shown + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    shown = torch.where(observed, y, 0.0)  # OpenCV looks a little at what it is to replace
+    pixels = to_eight_bits(shown).permute(0, 2, 3, 1).contiguous().numpy()
     filled = [fill(one, mask) for one, mask in zip(pixels, hidden, strict=True)]
     images = torch.from_numpy(np.stack(filled)).view(len(y), *y.shape[2:], -1).permute(0, 3, 1, 2)
-    return torch.where(observed, y, images.float() / 127.5 - 1.0)
+    return torch.where(observed, y, to_float(images))
 
 
 Fill: TypeAlias = Callable[[Tensor, Tensor], Tensor]

@@ -20,6 +20,7 @@ from torch import Tensor
 from ambientkit.data_check import images_of, measured_of
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Dataset, Measured, Measurement, Shape, Theta
+from ambientkit.levels import to_float
 from ambientkit.recipe import HoldoutRule
 from ambientkit.store import Store, StoreWriter
 from ambientkit.streams import stream
@@ -62,16 +63,6 @@ def split(keys: Sequence[str], holdout: int | HoldoutRule) -> tuple[list[int], l
 
 
 # Measuring --------------------------------------------------------------------------------------
-
-
-def to_float(images: Tensor, value_range: tuple[float, float] = (-1.0, 1.0)) -> Tensor:
-    """Float32 in [-1, 1]. The one place where 8 bits become float, so reals and fakes agree to the bit."""
-    if images.dtype == torch.uint8:
-        return images.float() / 127.5 - 1.0
-    low, high = value_range
-    if (low, high) == (-1.0, 1.0):
-        return images.float()
-    return (images.float() - low) * (2.0 / (high - low)) - 1.0
 
 
 def sample_by_key(sensor: Measurement, shape: Shape, seed: int, name: str, keys: Sequence[str]) -> Theta:

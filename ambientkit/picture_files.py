@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from ambientkit.blends import Blend
 from ambientkit.completion import TrainedRun
-from ambientkit.data import to_float
 from ambientkit.durable import write_bytes
 from ambientkit.errors import DataError
+from ambientkit.levels import to_eight_bits, to_float
 from ambientkit.pictures import HALF_OPAQUE, SUFFIXES, converted, read_picture
 
 DEEP_MODES = ("I", "F")  # 16 bits, 32 bits and float; what PIL makes of them in 8 bits is cut off, not scaled
@@ -198,11 +198,6 @@ def _write(
     for fill, written in zip(fills, file.written, strict=True):
         _save(torch.where(made, to_eight_bits(fill), pixels)[0], written)
     return replace(file, made=float(made.float().mean()))
-
-
-def to_eight_bits(images: Tensor) -> Tensor:
-    """[-1, 1] to 0..255."""
-    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def _pixels(picture: Image.Image) -> Tensor:

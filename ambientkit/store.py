@@ -23,6 +23,7 @@ from torch import Tensor
 from ambientkit.durable import aside_of, flush, is_held, lock, remove, sweep, write_text
 from ambientkit.errors import DataError
 from ambientkit.interfaces import Measured
+from ambientkit.levels import to_eight_bits
 
 FORMAT = 1
 KNOWN = "known."  # begins the names of what the instrument reports
@@ -113,7 +114,7 @@ class StoreWriter:
         if not self._eight_bits:
             return y.float().numpy()
         if y.is_floating_point():
-            y = ((y + 1.0) * 127.5).round().to(torch.uint8)
+            y = to_eight_bits(y)
         return (y if measured.observed is None else y * measured.observed).numpy()
 
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from ambientkit import Measured, Measurement
 from ambientkit.assembly import prepare_data
 from ambientkit.cached import cache_folder, code_of
-from ambientkit.data import Batches, HoldOut, Source, fill_store, sample_by_key, split, to_float
+from ambientkit.data import Batches, HoldOut, Source, fill_store, sample_by_key, split
 from ambientkit.errors import DataError
+from ambientkit.levels import to_eight_bits, to_float
 from ambientkit.recipe import HoldoutRule
 from ambientkit.store import StoreWriter
 
@@ -89,7 +90,7 @@ def test_to_float_spans_the_range():
 
 def test_eight_bits_become_float_and_eight_bits_again():
     values = torch.arange(256, dtype=torch.uint8)
-    assert torch.equal(((to_float(values) + 1) * 127.5).round().to(torch.uint8), values)
+    assert torch.equal(to_eight_bits(to_float(values)), values)
 
 
 def test_theta_by_key_is_that_of_each_key_alone(engine):

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from ambientkit import Context, Measured, data
 from ambientkit.assembly import prepare_data
-from ambientkit.data import sample_by_key, to_float
+from ambientkit.data import sample_by_key
 from ambientkit.interfaces import View
+from ambientkit.levels import to_float
 from ambientkit.round_trip import Draws, Method, composited, round_trip, views
 
 

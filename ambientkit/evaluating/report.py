@@ -16,6 +16,7 @@ from torchvision.utils import make_grid
 from ambientkit.durable import sweep, write_bytes
 from ambientkit.errors import RunFolderError
 from ambientkit.evaluating.evaluate import Evaluation
+from ambientkit.levels import to_eight_bits
 from ambientkit.run_folder import write_json
 
 LETTERS = 10  # pixels that a line of names is high
@@ -56,7 +57,7 @@ def sheet(rows: Mapping[str, Tensor]) -> Image.Image:
     """Pictures (n, C, H, W) in [-1, 1] in rows, with the name of each beside it."""
     count, height = len(next(iter(rows.values()))), next(iter(rows.values())).shape[-2] + 1
     grid = make_grid(torch.cat(list(rows.values())), nrow=count, padding=1)
-    pictures = to_pil_image(((grid.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)).convert("RGB")
+    pictures = to_pil_image(to_eight_bits(grid)).convert("RGB")
     font = ImageFont.load_default()
     margin = 6 + math.ceil(max(font.getlength(name) for name in rows))
     made = Image.new("RGB", (margin + pictures.width, max(pictures.height, height * len(rows) + 1)), "white")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ambientkit.assembly import Opened, build_sensor, open_data
-from ambientkit.data import Progress, no_progress, rendered, to_float
+from ambientkit.data import Progress, no_progress, rendered
 from ambientkit.errors import FAILURES, InputError, PluginError
 from ambientkit.inspecting.further import Further, examine
 from ambientkit.inspecting.masks import Gap, collect, compare, pairs
@@ -18,6 +18,7 @@ from ambientkit.inspecting.noise import Noise, noise_level
 from ambientkit.inspecting.sources import Arrived, Drawn, MaskSource
 from ambientkit.inspecting.verdicts import Evidence, Judgement, find_certificate, judge, named
 from ambientkit.interfaces import Measured, Measurement, Shape
+from ambientkit.levels import to_float
 from ambientkit.recipe import Choice, Plan
 from ambientkit.registry import Verdict
 from ambientkit.streams import stream

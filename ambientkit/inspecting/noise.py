@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ambientkit.data import Source, to_float
+from ambientkit.data import Source
 from ambientkit.interfaces import Shape
+from ambientkit.levels import to_float
 from ambientkit.streams import stream
 
 PICTURES = 8

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ambientkit.inspecting.inspection import Inspection
+from ambientkit.levels import to_eight_bits
 
 GAP = 2  # pixels of grey between tiles
 LEAST = 64  # samples are enlarged by a whole factor until their longer side has about so many pixels
@@ -50,8 +51,8 @@ def maps_sheet(found: Inspection) -> Tensor | None:
 def pictures(images: Tensor) -> list[Tensor]:
     """Tiles of pictures (n, C, H, W) in [-1, 1]; of neither 1 nor 3 channels the first is shown."""
     channels = 3 if images.shape[1] == 3 else 1
-    shown = images[:, :channels].float().nan_to_num(0.0).clamp(-1, 1).expand(-1, 3, -1, -1)
-    return [enlarged(tile) for tile in ((shown + 1) * 127.5).round().to(torch.uint8)]
+    shown = images[:, :channels].float().nan_to_num(0.0).expand(-1, 3, -1, -1)
+    return [enlarged(tile) for tile in to_eight_bits(shown)]
 
 
 def strips(y: Tensor) -> list[Tensor]:
