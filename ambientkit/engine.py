@@ -15,7 +15,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ambientkit import processes, recipe_file, run_folder
+from ambientkit import recipe_file, run_folder
 from ambientkit.asked import alone_in_process, as_list, folder_of, metric_names
 from ambientkit.containment import contained
 from ambientkit.errors import (
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ambientkit.evaluating.held_out import Held
     from ambientkit.evaluating.wishes import Wishes
     from ambientkit.exporting import Exported
+    from ambientkit.group import Group
     from ambientkit.inspecting.inspection import Inspection
     from ambientkit.machine import Machine
     from ambientkit.trainer import Trainer
@@ -164,7 +165,9 @@ class Engine:
         Raises InputError when it cannot begin, RunError when it fails, Interrupted on a signal.
         """
         plan = self.load(recipe, *overrides)
-        begun = self._begun(plan, Path(out))
+        machine = met(device, precision, compile)
+        with told():
+            begun = self._begun(plan, Path(out), machine.group)
         if begun is not None:  # torchrun started all processes anew after one of them failed
             return self.resume(
                 begun,
@@ -174,7 +177,6 @@ class Engine:
                 callbacks=callbacks,
                 progress=progress,
             )
-        machine = met(device, precision, compile)
         with told():
             trainer = self._trainer(plan, machine, None, callbacks, progress, Path(out))
         with told(trainer.folder), occupied(trainer.folder, machine):
@@ -213,6 +215,7 @@ class Engine:
             if path is not None:
                 with fitting(path):
                     trainer.restore(path)
+                machine.group.told(None)  # the first one may write it anew at once
             return self._finish(trainer, machine)
 
     def open(
@@ -329,12 +332,18 @@ class Engine:
 
     # How it is done ------------------------------------------------------------------------------
 
-    def _begun(self, plan: Plan, out: Path) -> Path | None:
-        """The run of this very recipe that this job began, before torchrun started its processes anew."""
-        found = run_folder.of_job(out / plan.recipe.name, processes.restarted())
-        if found is None or self.load(found / "resolved.yaml").resolved() != plan.resolved():
+    def _begun(self, plan: Plan, out: Path, group: Group) -> Path | None:
+        """The run of this very recipe that this job began, before torchrun started its processes anew.
+
+        What the first process finds holds for all: on another machine the folder may not be seen yet.
+        """
+        if not group.restarted:
             return None
-        return found
+        found = run_folder.of_job(out / plan.recipe.name, group.job) if group.leads else None
+        if found and self.load(found / "resolved.yaml").resolved() != plan.resolved():
+            found = None
+        begun: Path | None = group.told(found)
+        return begun
 
     def _opened(self, run: Path, *overrides: str) -> tuple[Plan, dict[str, Any]]:
         """The plan of a run folder and its run.json, once the plugins that it lists are loaded."""
@@ -401,7 +410,7 @@ class Engine:
             "precision": "bf16" if machine.bf16 else "fp32",
             "compiled": machine.compiled,
             "processes": machine.group.size,
-            "job": processes.job(),
+            "job": list(machine.group.job),
             "versions": {
                 "python": platform.python_version(),
                 **{name: version(name) for name in ("ambientkit", "torch", "torchvision", "numpy")},

@@ -17,10 +17,12 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed, nn
 
+from ambientkit import processes
 from ambientkit.containment import one_line
 from ambientkit.errors import InputError, RunError
 from ambientkit.interfaces import Terms
-from ambientkit.processes import expected
+from ambientkit.meeting import meet
+from ambientkit.mishaps import out_of_memory
 
 Carrier = TypeVar("Carrier")
 PATIENCE = timedelta(hours=1)  # with numbers, which all processes send at about one time
@@ -29,10 +31,16 @@ LONG_PATIENCE = timedelta(days=30)  # with the first process, which measures the
 
 @dataclass(frozen=True)
 class Group:
-    """This process's place among `size` processes; `leads`: it writes, evaluates and speaks for all."""
+    """This process's place among `size` processes; `leads`: it writes, evaluates and speaks for all.
+
+    `job` are the names by which torchrun knows the job, a machine's own where it was given none;
+    `restarted`: it has started the processes anew after one of them failed, on any machine.
+    """
 
     rank: int = 0
     size: int = 1
+    job: tuple[str, ...] = ()
+    restarted: bool = False
 
     @property
     def leads(self) -> bool:
@@ -71,12 +79,7 @@ class Group:
 
     def any(self, flag: int) -> int:
         """The largest flag of all processes: what one of them was asked to do, all do."""
-        if self.size == 1:
-            return flag
-        flags: list[int] = [0] * self.size
-        with peers():
-            distributed.all_gather_object(flags, flag, group=_control())
-        return max(flags)
+        return flag if self.size == 1 else max(_of_all(flag))
 
     def told(self, value: Any) -> Any:
         """The first process's value, for all."""
@@ -105,13 +108,26 @@ class Group:
 
 def join(device: torch.device) -> Group:
     """Meet the other processes that torchrun has started; alone, there is nothing to meet."""
-    if expected() == 1:
-        return Group()
+    own, restarts = processes.job(), processes.restarts()
+    if processes.expected() == 1:
+        return Group(job=(own,) if own else (), restarted=restarts > 0)
     if not distributed.is_initialized():
+        meet("nccl" if device.type == "cuda" else "gloo", PATIENCE)
         with peers():
-            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
             _control()  # while all are here
-    return Group(distributed.get_rank(), distributed.get_world_size())
+    told = _of_all((own, restarts))
+    names = sorted({name for name, _ in told if name})
+    return Group(
+        distributed.get_rank(), distributed.get_world_size(), tuple(names), any(count for _, count in told)
+    )
+
+
+def _of_all(value: Any) -> list[Any]:
+    """What each process says."""
+    found = [None] * distributed.get_world_size()
+    with peers():
+        distributed.all_gather_object(found, value, group=_control())
+    return found
 
 
 _groups: dict[str, Any] = {}
@@ -133,6 +149,8 @@ def peers() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # what the back ends raise has no type in common
+        if out_of_memory(error):
+            raise
         raise RunError(
             f"another process of this run has ended, or cannot be reached ({one_line(error)}); "
             "its own message says why. Go on from the last checkpoint with: ambientkit resume"

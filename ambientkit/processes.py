@@ -34,14 +34,16 @@ def _number(name: str, default: str) -> int:
     return int(text)
 
 
-def restarted() -> str | None:
-    """The job's name where torchrun has started its processes anew after one failed, else None."""
-    again = int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-    return job() if again else None
+def restarts() -> int:
+    """How often torchrun has started the processes of this machine anew after one of them failed.
+
+    Those of the other machines are started with them, and are not told.
+    """
+    return _number("TORCHELASTIC_RESTART_COUNT", "0")
 
 
 def job() -> str | None:
-    """The job's name, None without torchrun.
+    """The job's name on this machine, None without torchrun.
 
     torchrun calls every job "none" that was not given an --rdzv-id: those are told apart by the machine, the
     number of the torchrun that started this process, and its start.

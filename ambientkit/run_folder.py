@@ -11,7 +11,7 @@ import errno
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -211,16 +211,15 @@ def _status(folder: Path, told: str) -> str:
     return "killed" if now == "running" else now
 
 
-def of_job(parent: Path, job: str | None) -> Path | None:
-    """The last run below `parent` that processes of this job began and did not finish."""
-    if job is None:
-        return None
+def of_job(parent: Path, names: Sequence[str]) -> Path | None:
+    """The last run below `parent` that processes of the job began; `names` are those of the job."""
     for path in sorted(parent.glob("*/run.json"), reverse=True):
         try:
             record = read_run(path.parent)
         except RunFolderError:
             continue
-        if record.get("job") == job and record["status"] != "finished":
+        job = record.get("job") or ()
+        if set(names) & {*([job] if isinstance(job, str) else job)}:
             return path.parent
     return None
 

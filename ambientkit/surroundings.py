@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from ambientkit import run_folder
 from ambientkit.errors import AmbientkitError, Interrupted, RunFolderError
 from ambientkit.mishaps import explained
-from ambientkit.processes import restarted
 from ambientkit.recipe import Plan
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def occupied(run: Path, machine: Machine) -> AbstractContextManager[None]:
     """
     if not machine.group.leads:
         return nullcontext()
-    return run_folder.occupied(run, partial(_say_waiting, run) if restarted() else None)
+    return run_folder.occupied(run, partial(_say_waiting, run) if machine.group.restarted else None)
 
 
 def _say_waiting(run: Path) -> None:

@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
@@ -21,11 +22,13 @@ from threading import Timer
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import distributed
 
 from ambientkit import group, processes, run_folder, shared_count
 from ambientkit.errors import InputError, RunError, RunFolderError
 from ambientkit.group import Group, part_of, peers
 from ambientkit.interfaces import Measured
+from ambientkit.meeting import agreed
 
 RECIPE = """
 recipe: 1
@@ -195,6 +198,58 @@ def test_a_job_that_torchrun_restarts_goes_on_with_its_run(folder):
     assert all(torch.equal(value, wanted[name]) for name, value in weights(folder, "elastic").items())
 
 
+NODE = """
+import os, sys
+from torch.distributed.run import main
+main(["--nnodes", "2", "--nproc-per-node", "1", "--max-restarts", "2", "--rdzv-backend", "c10d",
+      "--rdzv-endpoint", sys.argv[1], "--local-addr", "127.0.0.1",
+      "-m", "ambientkit", "-q", "run", "tiny.yaml", "--precision", "fp32", "--out", "nodes"])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
+def test_a_job_on_two_machines_that_is_restarted_goes_on_with_its_run(folder):
+    """torchrun tells the machine whose process did not fail of no restart, and gives the job no name."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = f"127.0.0.1:{free.getsockname()[1]}"
+    start = [sys.executable, "-c", NODE, endpoint]
+    how = {"cwd": folder, "env": environment(folder), "stderr": subprocess.PIPE, "text": True}
+    nodes = [subprocess.Popen(start, **how) for _ in range(2)]
+    log = folder / "nodes/tiny/0001-seed0/metrics.jsonl"
+    deadline = time.monotonic() + 200
+    while not (log.exists() and log.read_text("utf-8").count("\n") > 4):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for node in nodes:
+        with suppress(StopIteration):  # it is the other's
+            kill_second(node.pid)
+    for node in nodes:
+        _, said = node.communicate(timeout=200)
+        assert node.returncode == 0, said
+    assert [path.name for path in (folder / "nodes/tiny").iterdir()] == ["0001-seed0"]
+    wanted = weights(folder, "two")
+    assert all(torch.equal(value, wanted[name]) for name, value in weights(folder, "nodes").items())
+
+
+def test_each_attempt_agrees_on_a_name_of_its_own_in_the_same_store():
+    """Where an earlier one was broken off, its questions are there still."""
+    store = distributed.HashStore()
+    store.set("asks/1", "of a process that is no more")
+    names = []
+    for _ in range(2):
+        with ThreadPoolExecutor(3) as pool:
+            found = pool.map(lambda rank: agreed(store, rank, 3, timedelta(seconds=20)), range(3))
+        names.append(set(found))
+    assert [len(each) for each in names] == [1, 1] and names[0] != names[1]
+
+
+def test_who_does_not_come_is_told():
+    with pytest.raises(RuntimeError, match="process 1 did not come"):
+        agreed(distributed.HashStore(), 0, 2, timedelta(seconds=0.1))
+
+
 def late(rank: int, meeting: dict[str, str], both: Barrier, answers: Queue) -> None:
     """The first process lets the other wait for longer than numbers may take."""
     os.environ.update(meeting, RANK=str(rank), LOCAL_RANK=str(rank))
@@ -247,19 +302,25 @@ def test_alone_nothing_is_exchanged():
     assert torch.equal(shared_count(torch.tensor(0)), torch.tensor(1))
 
 
+def test_memory_that_is_not_given_is_no_peer_that_is_gone():
+    with pytest.raises(RuntimeError, match="CUDA out of memory"), peers():
+        raise RuntimeError("CUDA out of memory. Tried to allocate")
+
+
 def test_a_peer_that_is_gone_is_told_as_that():
     with pytest.raises(RunError, match=r"another process of this run has ended.*reset by peer"), peers():
         raise RuntimeError("[gloo] connection reset by peer\nand a long trace")
 
 
-def test_the_run_of_a_job_is_found_until_it_is_finished(tmp_path):
-    for number, status in (("0001-seed0", "failed"), ("0002-seed0", "finished")):
+def test_the_last_run_of_a_job_is_found_by_any_of_its_names(tmp_path):
+    """Machines have a name each for a job that was given none; an earlier version noted the first one's."""
+    for number, names in (("0001-seed0", "a"), ("0002-seed0", ["a", "b"]), ("0003-seed0", None)):
         (tmp_path / number).mkdir()
-        run_folder.write_json(
-            tmp_path / number / "run.json", {"format": run_folder.FORMAT, "job": "a", "status": status}
-        )
-    assert run_folder.of_job(tmp_path, "a") == tmp_path / "0001-seed0"
-    assert run_folder.of_job(tmp_path, "b") is None and run_folder.of_job(tmp_path, None) is None
+        run_folder.write_json(tmp_path / number / "run.json", {"format": run_folder.FORMAT, "job": names})
+    assert run_folder.of_job(tmp_path, ["c", "b"]) == tmp_path / "0002-seed0"
+    (tmp_path / "0002-seed0/run.json").write_text("{}", "utf-8")
+    assert run_folder.of_job(tmp_path, ["a"]) == tmp_path / "0001-seed0"
+    assert run_folder.of_job(tmp_path, ["c"]) is None and run_folder.of_job(tmp_path, []) is None
 
 
 def test_jobs_that_torchrun_calls_none_are_told_apart_and_run_one_recipe(engine, tiny, tmp_path, monkeypatch):
@@ -274,6 +335,7 @@ def test_jobs_that_torchrun_calls_none_are_told_apart_and_run_one_recipe(engine,
     run_folder.update_run(folder, status="interrupted")
     assert engine.run(tiny(), out=tmp_path, device="cpu").folder == folder, "its own"
     run_folder.update_run(folder, status="interrupted")
+    assert engine.run(tiny(), out=tmp_path, device="cpu").folder == folder, "it has nothing left to do"
     other = engine.run(tiny(), "train.steps=1", out=tmp_path, device="cpu").folder
     assert other != folder, "another recipe is another run"
 
