@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ambientkit.engine import Engine as Engine
     from ambientkit.errors import AmbientkitError as AmbientkitError
     from ambientkit.group import shared_count as shared_count
+    from ambientkit.group import shared_mean as shared_mean
     from ambientkit.hookspecs import hookimpl as hookimpl
     from ambientkit.interfaces import Context as Context
     from ambientkit.interfaces import Dataset as Dataset
@@ -57,6 +58,7 @@ _HOMES = {
     "View": "interfaces",
     "hookimpl": "hookspecs",
     "shared_count": "group",
+    "shared_mean": "group",
 }
 
 __all__ = sorted(_HOMES)  # noqa: PLE0605 - one list, not two

@@ -171,6 +171,33 @@ def shared_count(count: Tensor, least: float = 1) -> Tensor:
     return total.clamp(min=least) / distributed.get_world_size()
 
 
+def shared_mean(value: Tensor) -> Tensor:
+    """The mean of `value` over all processes, in each of them; gradients of any order go through it.
+
+    For what is no mean of the parts' own: |mean f(y) - mean f(y^)| of a batch is not the mean of that of
+    its shares.
+    """
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return value
+    total: Tensor = _SumOfAll.apply(value)
+    return total / distributed.get_world_size()
+
+
+class _SumOfAll(torch.autograd.Function):
+    """The sum over processes; so is the gradient, which each of them adds its part to."""
+
+    @staticmethod
+    def forward(_: Any, value: Tensor) -> Tensor:
+        total = value.clone(memory_format=torch.contiguous_format)
+        with peers():
+            distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_: Any, *gradients: Tensor) -> Any:
+        return _SumOfAll.apply(gradients[0])
+
+
 def part_of(whole: Carrier, index: int, parts: int) -> Carrier:
     """Part `index` of `parts` equal ones of a record of tensors, along the first axis of each."""
     if parts == 1:

@@ -181,7 +181,7 @@ class TrainSection(Section):
     """Pictures in a batch, over all processes."""
     accumulate: Count = 1
     """Split each batch in so many parts and add up their gradients, to save memory; each part has its own
-    means (batch norm, `held_out`)."""
+    means (batch norm, `held_out`, `feature_matching`)."""
     discriminator_updates: Count = 1
     """Discriminator updates a step."""
     generator_updates: Count = 1

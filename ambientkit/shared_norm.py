@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ambientkit.group import peers
+from ambientkit.group import shared_mean
 
 _playing: ContextVar[bool] = ContextVar("playing", default=False)
 
@@ -61,9 +60,9 @@ class SharedBatchNorm(_BatchNorm):
         self._check_input_dim(input)
         axes = [axis for axis in range(input.dim()) if axis != 1]
         shape = [1, -1, *[1] * (input.dim() - 2)]
-        mean = _mean_of_all(input.float().mean(axes))
+        mean = shared_mean(input.float().mean(axes))
         centred = input.float() - mean.view(shape)
-        variance = _mean_of_all(centred.square().mean(axes))
+        variance = shared_mean(centred.square().mean(axes))
         self._remember(mean, variance, input.numel() // input.shape[1] * distributed.get_world_size())
         made = centred * (variance + self.eps).rsqrt().view(shape)
         if self.affine:
@@ -79,23 +78,3 @@ class SharedBatchNorm(_BatchNorm):
         weight = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean, weight)
         self.running_var.lerp_(variance * count / max(1, count - 1), weight)
-
-
-class _SumOfAll(torch.autograd.Function):
-    """The sum over processes; so is the gradient, which each of them adds its part to."""
-
-    @staticmethod
-    def forward(_: Any, value: Tensor) -> Tensor:
-        total = value.clone(memory_format=torch.contiguous_format)
-        with peers():
-            distributed.all_reduce(total)
-        return total
-
-    @staticmethod
-    def backward(_: Any, *gradients: Tensor) -> Any:
-        return _SumOfAll.apply(gradients[0])
-
-
-def _mean_of_all(value: Tensor) -> Tensor:
-    total: Tensor = _SumOfAll.apply(value)
-    return total / distributed.get_world_size()

@@ -39,7 +39,7 @@ further: {measurement: {kind: block_patch, size: 6}, probability: 0.7}
 generator: {kind: resunet, width: 2, depth: 2}
 discriminator: {kind: dcgan, width: 2, spectral_norm: true}
 objective: {kind: hinge, r1: 0.1}
-fidelity: [{kind: held_out, weight: 3}]
+fidelity: [{kind: held_out, weight: 3}, {kind: feature_matching, weight: 2}]
 train: {steps: 6, batch_size: 8, checkpoints: {every: 3}}
 metrics: [{kind: hidden_psnr}]
 callbacks: [{kind: jsonl, every: 1}]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ambientkit import Fidelity, RoundTrip
+from ambientkit import Fidelity, RoundTrip, shared_mean
 from ambientkit.errors import PluginError
 from ambientkit.interfaces import Restore, Terms, Theta
 
@@ -40,5 +40,5 @@ class FeatureMatching(Fidelity):
 
 
 def _mean(features: Tensor) -> Tensor:
-    """(channels,): mean over the batch and all places."""
-    return features.flatten(2).mean((0, 2)) if features.dim() > 2 else features.mean(0)
+    """(channels,): mean over the batch, of all processes, and all places."""
+    return shared_mean(features.flatten(2).mean((0, 2)) if features.dim() > 2 else features.mean(0))
