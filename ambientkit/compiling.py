@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 
 from ambientkit.errors import InputError, RunError
@@ -24,6 +25,8 @@ def compile_networks(game: Game, plan: Plan) -> list[nn.Module]:
     """Compile the networks of a game where they stand, and return them; weights and names stay the same.
 
     A discriminator whose gradient is penalised stays plain: torch compiles no gradients of gradients.
+    Programs of earlier games of this process are given up: torch keeps few for a network's class, and runs
+    what comes after those as it is.
     Raises InputError for batch norms that talk to other processes on the way.
     """
     if plan.recipe.train.sync_batch_norm:
@@ -33,6 +36,7 @@ def compile_networks(game: Game, plan: Plan) -> list[nn.Module]:
         networks.append(game.discriminator.network)
     for message in HARMLESS:
         warnings.filterwarnings("ignore", re.escape(message))
+    torch.compiler.reset()
     for network in networks:
         network.compile(backend=BACKEND, dynamic=False)
     return networks

@@ -106,12 +106,16 @@ class Recordings:
         return self._sound and self._seen[case] >= WARM_UP and sum(map(bool, self._kept.values())) < CASES
 
     def _recorded(self, update: Update, inputs: Inputs, fixed: tuple[float, ...]) -> Recording | None:
-        """What is recorded is not done, so where that fails nothing is lost; but torch may be in disorder."""
+        """What is recorded is not done, so where that fails nothing is lost; but torch may be in disorder:
+
+        what was recorded before is not replayed any more either.
+        """
         try:
             return Recording.of(self.game, update, inputs, fixed, self.recorder)
         except RuntimeError as error:
-            _say_unrecorded(update, f"{_cause(error)}; nothing more is recorded in this run")
+            _say_unrecorded(update, f"{_cause(error)}; nothing is recorded any more in this run")
             self._sound = False
+            self._kept = dict.fromkeys(self._kept)
             return None
 
     def _count(self, case: Hashable) -> None:
@@ -215,16 +219,31 @@ class CudaGraphs:
         """A CUDA graph of `work`; threads that read ahead may go on meanwhile."""
         graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._stream.device)
         try:
-            with torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"):
+            with (
+                self._here(),
+                torch.cuda.graph(graph, self._pool, self._stream, capture_error_mode="thread_local"),
+            ):
                 values = work()
         except BaseException:
             self._failed.append(graph)  # torch's allocator may refer to it still
-            with suppress(RuntimeError):
-                torch._C._cuda_endAllocateToPool(self._stream.device.index, self._pool)
+            self._leave()
             raise
         finally:
             torch.cuda.set_stream(current)  # a recording that fails leaves its own
         return values, graph.replay
+
+    def _here(self) -> AbstractContextManager[None]:
+        """Torch looks at the current GPU before it records on a stream, be that another's."""
+        return torch.cuda.device(self._stream.device)
+
+    def _leave(self) -> None:
+        """End what torch leaves begun where a recording fails: the pool, and (to 2.11) the draws' part."""
+        index = self._stream.device.index
+        with suppress(RuntimeError):
+            torch._C._cuda_endAllocateToPool(index, self._pool)
+        with suppress(RuntimeError):  # a copy of its state is of no recording
+            generator = torch.cuda.default_generators[index]
+            generator.graphsafe_set_state(generator.clone_state())
 
 
 @contextmanager

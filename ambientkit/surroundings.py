@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ambientkit import run_folder
 from ambientkit.errors import AmbientkitError, Interrupted, RunFolderError
 from ambientkit.mishaps import explained
+from ambientkit.processes import expected
 from ambientkit.recipe import Plan
 
 if TYPE_CHECKING:
@@ -27,10 +28,14 @@ log = logging.getLogger("ambientkit")
 
 def met(device: str | torch.device, precision: str, compile: str) -> Machine:
     """The machine of this process, in touch with the other processes of the run."""
+    import torch
+
     from ambientkit.group import join
     from ambientkit.machine import choose
 
     machine = choose(device, precision, compile)
+    if machine.device.type == "cuda" and expected() > 1:
+        torch.cuda.set_device(machine.device)  # what is not told where to be is not all on the first one
     return replace(machine, group=join(machine.device))
 
 

@@ -55,6 +55,19 @@ def close(one, other):
     assert one[1].keys() == other[1].keys()
 
 
+def test_the_last_of_many_games_of_a_process_is_compiled_too(traced, engine, tmp_path, monkeypatch):
+    """Torch keeps a few programs for a network's class, of whatever shapes and weights."""
+    made = []
+    monkeypatch.setattr(compiling, "BACKEND", lambda program, _: made.append(program) or program.forward)
+    counts = []
+    for batch in (2, 3, 4, 5, 6):
+        made.clear()
+        train = {"steps": 2, "batch_size": batch}
+        engine.run(game(train=train), out=tmp_path, compile="on", **CPU)
+        counts.append(len(made))
+    assert counts[0] > 2 and counts == counts[:1] * len(counts)
+
+
 def test_it_is_the_same_game(traced, engine, tmp_path):
     plain = trained(engine, tmp_path / "plain", game())
     compiled = trained(engine, tmp_path / "compiled", game(), compile="on")

@@ -270,8 +270,25 @@ def test_the_first_cause_is_told(ready, caplog, monkeypatch):
     for _ in range(STEPS):
         trainer.advance()
     (said,) = [each.message for each in caplog.records if "not recorded" in each.message]
-    assert said.endswith(": CUDA out of memory; nothing more is recorded in this run")
+    assert said.endswith(": CUDA out of memory; nothing is recorded any more in this run")
     assert tracer.as_it_is == 2 * STEPS
+
+
+def test_after_a_recording_that_failed_none_is_replayed(ready, monkeypatch):
+    """Torch may take what is drawn then for a part of the one that failed."""
+    trainer, tracer = recorded(ready, smallest())
+    record = Tracer.record
+
+    def one_alone(self, work):
+        if self.recorded:
+            raise RuntimeError("the second cannot be recorded")
+        return record(self, work)
+
+    monkeypatch.setattr(Tracer, "record", one_alone)
+    for _ in range(STEPS):
+        trainer.advance()
+    assert (tracer.recorded, tracer.replayed) == (1, 1)
+    assert not any(trainer._run._kept.values())
 
 
 # Optimisers -------------------------------------------------------------------------------------
@@ -342,7 +359,7 @@ def test_waits_are_told_apart_from_other_warnings(monkeypatch):
 def test_work_is_recorded_on_the_stream_on_which_it_was_done_before(monkeypatch):
     """The order of what is asked of torch, whose GPU half is not here; every call must fit its signature."""
     said, graph_of = [], inspect.signature(torch.cuda.graph)
-    stream, current = mock.MagicMock(), mock.MagicMock()
+    stream, current, dice = mock.MagicMock(), mock.MagicMock(), mock.MagicMock()
     stream.wait_stream.side_effect = lambda other: said.append("waits" if other is current else "?")
     current.wait_stream.side_effect = lambda other: said.append("waited for" if other is stream else "?")
 
@@ -362,6 +379,8 @@ def test_work_is_recorded_on_the_stream_on_which_it_was_done_before(monkeypatch)
         "graph": graph,
         "get_sync_debug_mode": lambda: 0,
         "set_sync_debug_mode": lambda mode: None,
+        "device": lambda device: nullcontext(said.append("there" if device is stream.device else "?")),
+        "default_generators": [dice] * 2,
     }.items():
         monkeypatch.setattr(torch.cuda, name, double)
     graphs = CudaGraphs(torch.device("cuda"))
@@ -369,10 +388,12 @@ def test_work_is_recorded_on_the_stream_on_which_it_was_done_before(monkeypatch)
         pass
     assert said == ["waits", "works", "waited for"]
     values, replay = graphs.record(lambda: torch.ones(2))
-    assert values.tolist() == [1, 1] and callable(replay) and said[3:] == ["goes back"]
+    assert values.tolist() == [1, 1] and callable(replay) and said[3:] == ["there", "goes back"]
+    assert not dice.graphsafe_set_state.called
     with pytest.raises(ZeroDivisionError):
         graphs.record(lambda: torch.ones(2) / (1 // 0))
-    assert said[3:] == ["goes back"] * 2
+    assert said[3:] == ["there", "goes back"] * 2
+    dice.graphsafe_set_state.assert_called_once_with(dice.clone_state())
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU here")
