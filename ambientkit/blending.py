@@ -16,9 +16,10 @@ from torch.nn import functional
 from ambientkit.baselines import telea_fill
 from ambientkit.blends import Blend, require_blend
 from ambientkit.errors import InputError
-from ambientkit.poisson import solve_poisson
+from ambientkit.poisson import around_holes, solve_poisson
 
 REACH = 6  # pixels along the border over which a step is averaged, and over which `feather` fades
+MARGIN = 2 * REACH  # pixels around the holes beyond which nothing is looked at
 
 
 def blended(blend: Blend, made: Tensor, y: Tensor, observed: Tensor) -> Tensor:
@@ -28,8 +29,13 @@ def blended(blend: Blend, made: Tensor, y: Tensor, observed: Tensor) -> Tensor:
     where there is no such way to blend, or what it needs is not there.
     """
     require_blend(blend)
-    fitted = made if blend == "none" else _BLENDS[blend](made.float(), y.float(), observed).clamp(-1, 1)
-    return torch.where(observed, y, fitted.to(y.dtype))
+    if blend == "none" or bool(observed.all()):
+        return torch.where(observed, y, made.to(y.dtype))
+    window, completed = around_holes(observed, MARGIN), y.clone()
+    parts = made[window].float(), y[window].float(), observed[window]
+    fitted = _BLENDS[blend](*parts).clamp(-1, 1)
+    completed[window] = torch.where(parts[2], y[window], fitted.to(y.dtype))
+    return completed
 
 
 def _poisson(made: Tensor, y: Tensor, observed: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import EllipsisType
 
 import torch
 from torch import Tensor
@@ -19,6 +20,25 @@ def solve_poisson(guide: Tensor, around: Tensor, observed: Tensor) -> Tensor:
     `around` in holes, is not looked at. Of a constant guide it is the smoothest fill. Nothing flows across
     the picture's edge. `guide`, `around` float (n, C, H, W), `observed` bool (n, 1 or C, H, W).
     """
+    window, surface = around_holes(observed, 1), around.clone()
+    surface[window] = _solved(guide[window], around[window], observed[window])
+    return surface
+
+
+def around_holes(observed: Tensor, margin: int) -> tuple[EllipsisType, slice, slice]:
+    """Index of the least rectangle of all that is hidden in any picture, and `margin` pixels around it."""
+    hidden = (~observed).flatten(0, 1).any(0)
+    return ..., _span(hidden.any(1), margin), _span(hidden.any(0), margin)
+
+
+def _span(hidden: Tensor, margin: int) -> slice:
+    places = hidden.nonzero()
+    if not len(places):
+        return slice(0, 0)
+    return slice(max(0, int(places.min()) - margin), int(places.max()) + 1 + margin)
+
+
+def _solved(guide: Tensor, around: Tensor, observed: Tensor) -> Tensor:
     hidden = ~observed.expand_as(around)
     boundary = torch.where(hidden, 0.0, around)
     degree = _neighbour_sum(torch.ones_like(boundary))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ambientkit import blending
+from ambientkit import blending, poisson
 from ambientkit.blending import blended
 from ambientkit.blends import BLENDS
 from ambientkit.errors import InputError
@@ -85,6 +87,21 @@ def test_observed_pixels_stay_and_hidden_ones_are_not_read(blend):
     assert torch.equal(*results)
     elsewhere = torch.where(observed, made.roll(1, 0), made)
     assert torch.equal(blended(blend, elsewhere, y, observed), results[-1]), "made is not read where observed"
+
+
+@pytest.mark.parametrize("corner", [(20, 31), (0, 0), (52, 52), (0, 30)])
+@pytest.mark.parametrize("blend", ["poisson", "feather", "telea+poisson"])
+def test_what_lies_far_from_the_holes_is_not_looked_at(blend, corner):
+    """The surroundings alone are, and what comes out is what the whole picture gives."""
+    generator = torch.Generator().manual_seed(3)
+    made, y = (torch.rand(2, 3, 64, 64, generator=generator) - 0.5 for _ in range(2))
+    observed = torch.ones(2, 1, 64, 64, dtype=torch.bool)
+    observed[:, :, corner[0] : corner[0] + 12, corner[1] : corner[1] + 12] = False
+    whole = torch.where(observed, y, blending._BLENDS[blend](made, y, observed).clamp(-1, 1))
+    solved, solve = [], poisson._solved
+    with mock.patch.object(poisson, "_solved", lambda *parts: solved.append(parts) or solve(*parts)):
+        torch.testing.assert_close(blended(blend, made, y, observed), whole, rtol=0, atol=2e-4)
+    assert solved and all(part.shape[-1] <= 14 and part.shape[-2] <= 14 for part in solved[0])
 
 
 def test_blending_nothing_changes_nothing():
