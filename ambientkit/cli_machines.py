@@ -96,5 +96,6 @@ def export(folder: Path, out: Path, checkpoint: str, as_json: bool, engine: Engi
     if as_json:
         print_json(asdict(done))
         return
-    size = f"multiples of {done.multiple}" if done.any_size else "x".join(map(str, done.image_shape[1:]))
+    free = f"multiples of {done.multiple} from {2 * done.multiple} up"  # torch.export traces no side of one
+    size = free if done.any_size else "x".join(map(str, done.image_shape[1:]))
     click.echo(f"{done.file}: takes {', '.join(done.inputs)}; any number of pictures, sides {size}")

@@ -116,6 +116,7 @@ def _preview(shell: Shell, plan: Plan, out: Path, machine: tuple[str, str, str],
 
 @click.command(epilog=examples("ambientkit resume runs/quickstart/0001-seed0"))
 @run_argument
+@click.argument("changes", nargs=-1, metavar="")
 @device_option
 @precision_option
 @compile_option
@@ -126,6 +127,7 @@ def _preview(shell: Shell, plan: Plan, out: Path, machine: tuple[str, str, str],
 def resume(
     shell: Shell,
     folder: Path,
+    changes: tuple[str, ...],
     device: str,
     precision: str,
     compile: str,
@@ -137,6 +139,11 @@ def resume(
 
     On the same device it ends with the same bits as if it had never stopped.
     """
+    if changes:
+        raise InputError(
+            f"{changes[0]}: a run goes on with the recipe that it began with; to train its weights further, "
+            f"begin another run: ambientkit run {folder}/resolved.yaml train.init_from={folder} KEY=VALUE"
+        )
     with shell.progress() as progress:
         done = engine.resume(
             folder,

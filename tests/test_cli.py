@@ -362,6 +362,23 @@ def test_resume_of_a_finished_run_reports_the_same_figures(finished):
     assert json.loads(done.stdout)["step"] == 2
 
 
+def test_resume_with_another_length_names_the_way_to_train_further(finished):
+    refused = cli("resume", finished, "train.steps=4")
+    assert refused.exit_code == 2 and refused.stdout == ""
+    assert f"{finished}/resolved.yaml train.init_from={finished} KEY=VALUE" in refused.stderr
+    further = cli(
+        "run",
+        finished / "resolved.yaml",
+        f"train.init_from={finished}",
+        "train.steps=1",
+        "--out",
+        finished.parent.parent / "further",
+        "--device",
+        "cpu",
+    )
+    assert further.exit_code == 0, further.output
+
+
 def test_runs_lists_and_compares(finished):
     listed = cli("runs", finished.parent.parent)
     assert "finished" in listed.stdout and "2/2" in listed.stdout
@@ -484,7 +501,7 @@ def test_bench_leaves_out_memory_where_the_system_does_not_say_it(recipe, monkey
 def test_export_says_what_the_program_takes(finished, tmp_path):
     done = cli("export", finished, "--out", tmp_path / "completer.pt2")
     assert done.exit_code == 0, done.output
-    assert "completer.pt2: takes images, hidden; any number of pictures, sides multiples of" in done.stdout
+    assert "takes images, hidden; any number of pictures, sides multiples of 4 from 8 up" in done.stdout
     told = json.loads(cli("export", finished, "--out", tmp_path / "other.pt2", "--json").stdout)
     assert told["inputs"] == ["images", "hidden"] and (tmp_path / "other.pt2").exists()
 
