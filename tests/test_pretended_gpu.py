@@ -12,7 +12,7 @@ from torch import nn
 from ambientkit.finite import FiniteWatch
 from ambientkit.machine import Machine
 from ambientkit.optim import AveragedNetwork
-from ambientkit.testing.pretended import pretended_gpu
+from ambientkit.testing.pretended import MIXED, pretended_gpu
 from ambientkit.testing.watching import mapped
 from ambientkit.updates import discriminator_update, generator_update, shared_update
 
@@ -91,5 +91,5 @@ def test_a_tensor_that_stayed_behind_is_found(ready):
     with pretended_gpu(gradients=True) as to_gpu:
         send(trainer.game, to_gpu)
         real, _, draws = mapped(here, to_gpu)
-        with pytest.raises(RuntimeError, match="same device"):
+        with pytest.raises(RuntimeError, match=MIXED):
             generator_update(trainer.game, real, draws)
