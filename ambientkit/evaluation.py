@@ -176,5 +176,5 @@ def yardsticks(
 
 
 def finite(row: dict[str, float]) -> dict[str, float]:
-    """Without figures that have no finite value, such as the PSNR of the truth itself."""
+    """Without figures that have no finite value, such as an unbounded PSNR of the truth itself."""
     return {name: value for name, value in row.items() if math.isfinite(value)}

@@ -133,7 +133,7 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def finite(data: Any) -> Any:
-    """Plain data with None for every number that is not finite, such as the PSNR of a picture from itself."""
+    """Plain data with None for every number that is not finite, such as an unbounded PSNR."""
     if isinstance(data, Mapping):
         return {key: finite(value) for key, value in data.items()}
     if isinstance(data, list | tuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -260,12 +261,16 @@ class Trainer:
         return {"untrained": self.start, **rows}
 
     def _keep_best(self, summaries: Mapping[str, Mapping[str, float]]) -> None:
-        """Point at the best checkpoint so far; an untrained network is never that."""
+        """Point at the best checkpoint so far; an untrained network is never that.
+
+        Nor does a score that is not finite count: nothing could be better than an infinite one.
+        """
         name = self.plan.recipe.train.checkpoints.best
         if name is None or self.step == 0 or not summaries.get(name):
             return
         score = self.metrics[name].score(summaries[name])
-        if score > self.best.get("score", float("-inf")):
+        known = self.best.get("score", -math.inf)
+        if math.isfinite(score) and (score > known or not math.isfinite(known)):
             self.best = {"score": score, "step": float(self.step)}
             self.checkpoint()
             checkpoints.point(self.folder, "best", self.step)

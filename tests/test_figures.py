@@ -52,6 +52,38 @@ def test_psnr_and_l1_by_hand():
     ] == pytest.approx(expected, abs=1e-3)
 
 
+CAP = 10 * math.log10(12 * 255**2)  # dB of rounding to 8 bits
+
+
+@pytest.mark.parametrize("kind", ["hidden_psnr", "composited_psnr"])
+def test_a_picture_that_is_met_exactly_does_not_make_the_mean_infinite(kind):
+    observed, truth = block(2), torch.full((2, 1, 24, 24), -1.0)
+    made = truth.clone()
+    made[1] += 0.2
+    values = metric(kind).per_picture(evaluated(made, observed, truth))
+    alone = figure(kind, evaluated(made[1:], observed[1:], truth[1:]))
+    assert values[kind][0].item() == pytest.approx(CAP) == pytest.approx(58.92, abs=0.005)
+    found = metric(kind).summary(values)
+    assert found[kind] == pytest.approx((CAP + alone[kind]) / 2)
+    assert found[f"{kind}_pooled"] == pytest.approx(alone[kind] + 10 * math.log10(2))
+    perfect = figure(kind, evaluated(truth, observed, truth))
+    assert perfect == pytest.approx({kind: CAP, f"{kind}_pooled": CAP})
+
+
+def test_the_psnr_of_ordinary_pictures_is_what_it_always_was():
+    generator = torch.Generator().manual_seed(0)
+    truth, made = (torch.rand(5, 3, 24, 24, generator=generator) * 2 - 1 for _ in range(2))
+    made = truth + (made - truth) * torch.tensor([1, 0.1, 0.01, 0.005, 0.004]).view(5, 1, 1, 1)
+    observed = block(5)
+    error = torch.where(observed, 0, ((made + 1) / 2 - (truth + 1) / 2).square())
+    error = error.flatten(1).sum(1) / (3 * 36)
+    values = metric("hidden_psnr").per_picture(evaluated(made, observed, truth))
+    assert torch.equal(values["hidden_psnr"], -10 * error.log10())
+    assert metric("hidden_psnr").summary(values)["hidden_psnr_pooled"] == pytest.approx(
+        float(-10 * error.double().mean().log10()), rel=1e-6
+    )
+
+
 def test_only_hidden_pixels_count():
     observed, truth = block(), torch.rand(1, 3, 24, 24)
     made = torch.where(observed, torch.full_like(truth, float("nan")), truth + 0.2)

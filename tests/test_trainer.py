@@ -154,6 +154,15 @@ def test_an_untrained_network_is_never_the_best(engine, tiny, tmp_path, monkeypa
     assert (folder / "checkpoints" / "best").read_text("utf-8").strip() == "step-0000002"
 
 
+def test_a_score_that_is_not_finite_is_never_the_best(engine, tiny, tmp_path, monkeypatch):
+    scores = iter([float("inf"), 1.0, float("nan"), 2.0, float("inf")])
+    monkeypatch.setattr(fakes.Error, "score", lambda self, summary: next(scores))
+    metrics = [{"kind": "fakes/error", "every": 1}]
+    recipe = tiny(metrics=metrics, train={"steps": 5, "checkpoints": {"best": "fakes/error"}})
+    folder = engine.run(recipe, out=tmp_path, **CPU).folder
+    assert (folder / "checkpoints" / "best").read_text("utf-8").strip() == "step-0000004"
+
+
 def test_a_term_that_is_not_finite_stops_the_run_names_it_and_keeps_a_checkpoint(engine, tmp_path):
     recipe = fakes.fidelity_only(fidelity=[{"kind": "fakes/broken", "after": 2}], train={"steps": 9})
     diary = Diary()

@@ -235,7 +235,7 @@ def it_survives_a_resumed_run(case: CallbackCase) -> None:
 
 @CALLBACK_CHECKS.add
 def it_survives_figures_that_are_not_finite(case: CallbackCase) -> None:
-    """A perfect picture has an infinite PSNR, and a figure may be NaN."""
+    """A perfect picture may have an infinite PSNR, and a figure may be NaN."""
     odd = {"psnr": float("inf"), "seam": float("nan"), "loss": float("-inf")}
     with case.play(figures=odd) as play, advised("ask math.isfinite first, and write null where it is not"):
         play.all()

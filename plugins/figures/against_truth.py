@@ -14,6 +14,18 @@ from ambientkit.errors import PluginError
 from .holes import hidden_values, in_unit_range, mean_over
 
 
+ROUNDED = (1 / 255) ** 2 / 12  # mean squared error of rounding to 8 bits, of pictures in [0, 1]
+
+
+def decibels(error: Tensor) -> Tensor:
+    """-10 log10 of mean squared errors in [0, 1], each taken for at least that of rounding to 8 bits.
+
+    So 58.92 dB are the most: one picture that is met exactly (flat black, in digits) would else make the
+    mean over all pictures infinite. NaN stays NaN.
+    """
+    return -10 * error.clamp(min=ROUNDED).log10()
+
+
 class _Psnr(Metric):
     """PSNR = -10 log10(mean squared error), peak 1; a class says over what the error is."""
 
@@ -26,17 +38,15 @@ class _Psnr(Metric):
         return (in_unit_range(evaluated.completed) - truth).square().flatten(1).mean(1)
 
     def per_picture(self, evaluated: Evaluated) -> dict[str, Tensor]:
-        """{name: dB (n,), name_squared_error: (n,)}; a perfect picture has infinitely many dB."""
+        """{name: dB (n,), at most 58.92; name_squared_error: (n,), as it is}; NaN where there is none."""
         error = self.squared_error(evaluated)
-        return {self.name: -10 * error.log10(), f"{self.name}_squared_error": error}
+        return {self.name: decibels(error), f"{self.name}_squared_error": error}
 
     def summary(self, values: Mapping[str, Tensor]) -> dict[str, float]:
         """The mean of the pictures' dB, and beside it (`_pooled`) the dB of their mean error."""
         mean = known_mean(values[self.name])
         error = torch.tensor(known_mean(values[f"{self.name}_squared_error"]))
-        return (
-            {} if math.isnan(mean) else {self.name: mean, f"{self.name}_pooled": float(-10 * error.log10())}
-        )
+        return {} if math.isnan(mean) else {self.name: mean, f"{self.name}_pooled": float(decibels(error))}
 
     def score(self, summary: Mapping[str, float]) -> float:
         """dB, higher is better; -infinity where there is no figure."""
