@@ -17,7 +17,7 @@ AMBIENTKIT_HOOK_API = 1
 
 
 class HiddenPsnrOptions(Options):
-    """PSNR of what was made over the hidden pixels, in dB, at most 58.92 a picture (rounding to 8 bits); the pooled value beside it."""
+    """PSNR of what was made over the hidden pixels, in dB, at most 58.92; the pooled value beside it."""
 
     def facts(self) -> frozenset[str]:
         """It compares hidden pixels with the truth."""
@@ -33,7 +33,7 @@ class HiddenL1Options(Options):
 
 
 class CompositedPsnrOptions(Options):
-    """PSNR of whole completed pictures, in dB, at most 58.92 each; never to be set beside one over hidden pixels."""
+    """PSNR of whole completed pictures, in dB, at most 58.92; never to be set beside one over holes."""
 
     def facts(self) -> frozenset[str]:
         """It compares with the truth."""

@@ -13,7 +13,6 @@ from ambientkit.errors import PluginError
 
 from .holes import hidden_values, in_unit_range, mean_over
 
-
 ROUNDED = (1 / 255) ** 2 / 12  # mean squared error of rounding to 8 bits, of pictures in [0, 1]
 
 
