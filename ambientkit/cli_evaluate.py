@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for evaluation.json and evaluation.png; else RUN/evaluation.",
+    help="Folder for evaluation.json and evaluation.png, without any yet; else RUN/evaluation.",
 )
 @checkpoint_option
 @device_option
@@ -89,9 +89,12 @@ def evaluate(
     The pictures and holes are those that training held out. data.source.KEY=VALUE says where the data
     lie now, if they were moved.
     """
+    from ambientkit.evaluating.report import require_free, write
     from ambientkit.evaluating.wishes import Wishes
 
     wishes = Wishes(baselines, blend, samples, bootstrap)
+    if out is not None:
+        require_free(out)
     with shell.progress() as progress:
         done = engine.evaluate(
             folder,
@@ -103,8 +106,6 @@ def evaluate(
             device=device,
             progress=progress,
         )
-    from ambientkit.evaluating.report import write
-
     written = write(done, out or folder / "evaluation")
     if as_json:
         print_json(done.plain())

@@ -248,23 +248,23 @@ class Engine:
         """The figures of a run's held-out pictures with 95 % intervals, beside other runs and baselines.
 
         `overrides` say where the data lie now (`data.source.root=...`); they must be the run's own.
-        Nothing is written. Raises RunFolderError or InputError where runs or data do not fit.
+        Nothing is written. Raises RunFolderError or InputError where runs or data do not fit, or where a
+        run is given twice.
         """
         from ambientkit.data import no_progress
         from ambientkit.evaluating.choice import choose_metrics
         from ambientkit.evaluating.evaluate import evaluate
-        from ambientkit.evaluating.held_out import require_same_pictures, told_apart
+        from ambientkit.evaluating.held_out import require_other_runs, require_same_pictures, told_apart
         from ambientkit.evaluating.wishes import Wishes
 
         metrics = metric_names(metrics)
         if not isinstance(wishes, Wishes | None):
             raise InputError(f"wishes is {wishes!r}; give Wishes(...) of ambientkit.evaluating.wishes")
         self.plugins.admit((name.partition("/")[0] for name in metrics or () if "/" in name), "--metrics")
-        runs = [folder, *as_list("against", against, "run folders")]
+        runs = [folder_of(each) for each in (folder, *as_list("against", against, "run folders"))]
+        require_other_runs(runs)
         with contained(self.plugins.registry):
-            held = told_apart(
-                [self._held_out(folder_of(each), overrides, checkpoint, device) for each in runs]
-            )
+            held = told_apart([self._held_out(each, overrides, checkpoint, device) for each in runs])
             for other in held[1:]:
                 require_same_pictures(held[0], other)
             chosen = choose_metrics(held[0].plan, self.plugins, metrics, held[0].context)

@@ -242,6 +242,23 @@ def test_runs_of_one_name_in_two_places_are_told_apart(engine, tmp_path):
     assert both.differences[str(there)]["hidden_l1"].value != 0
 
 
+def test_the_facts_say_what_each_row_is_of(engine, runs):
+    found = evaluated(engine, runs["one"], runs["two"], metrics=["hidden_l1"]).plain()
+    assert list(found["runs"]) == list(found["rows"])
+    assert list(found["runs"].values()) == [
+        {"folder": str(runs[name].resolve()), "step": 2, "seed": seed, "precision": "fp32"}
+        for name, seed in (("one", 0), ("two", 1))
+    ]
+
+
+def test_a_run_that_is_given_twice_is_refused(engine, runs, tmp_path):
+    """It would be one row, and a difference of 0 from itself."""
+    (tmp_path / "link").symlink_to(runs["one"])
+    for others in ([runs["one"]], [tmp_path / "link"], [runs["two"], runs["two"]]):
+        with pytest.raises(InputError, match="this run is given twice; give --against other runs"):
+            evaluated(engine, runs["one"], *others)
+
+
 def test_there_is_nothing_to_blend_into_without_holes(engine, runs):
     with pytest.raises(InputError, match="nothing to blend into"):
         evaluated(
@@ -294,6 +311,36 @@ def test_the_verb_prints_json_and_writes_elsewhere(shown, tmp_path):
     found = json.loads(done.stdout)
     assert found == json.loads((tmp_path / "here/evaluation.json").read_text("utf-8"))
     assert found["rows"]["shown/0001-seed0"]["seam"][1:] == [None, None]
+
+
+def test_a_fuller_table_is_not_wiped_by_a_shorter_one(shown, tmp_path, caplog):
+    folder = shutil.copytree(shown[0], tmp_path / "run")
+    place = folder / "evaluation"
+    told, grid = ((place / f"evaluation.{kind}").read_bytes() for kind in ("json", "png"))
+
+    def again(*words):
+        done = cli("evaluate", folder, "--bootstrap", 0, "--metrics", "seam", *words)
+        assert done.exit_code == 0, done.output
+        return sorted(path.name for path in place.iterdir())
+
+    names = ["earlier-0001.json", "earlier-0001.png", "evaluation.json", "evaluation.png"]
+    assert again() == names and "is kept as earlier-0001.json" in caplog.text
+    assert (place / names[0]).read_bytes() == told and (place / names[1]).read_bytes() == grid
+    assert again() == names, "the same once more is the same"
+    (place / "earlier-0002.png").write_bytes(b"of the user")
+    assert {"earlier-0003.json", "earlier-0003.png"} <= set(again("--baselines"))
+    assert (place / "earlier-0002.png").read_bytes() == b"of the user"
+
+
+@pytest.mark.parametrize("name", ["evaluation.json", "evaluation.png"])
+def test_another_evaluation_in_the_folder_that_is_given_is_refused_before_computing(
+    shown, tmp_path, name, monkeypatch
+):
+    (tmp_path / name).write_text("of the user")
+    monkeypatch.setattr("ambientkit.Engine.evaluate", None)
+    done = cli("evaluate", shown[0], "--metrics", "seam", "--out", tmp_path)
+    assert done.exit_code == 2 and f"there is {name} in it already; give another --out" in done.output
+    assert (tmp_path / name).read_text() == "of the user" and len(list(tmp_path.iterdir())) == 1
 
 
 def test_mistakes_are_told_without_a_traceback(shown, tmp_path):

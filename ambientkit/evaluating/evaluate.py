@@ -77,7 +77,7 @@ def evaluate(
         differences={
             run.name: _differences(metrics, found[ours.name], found[run.name], redrawn) for run in runs[1:]
         },
-        facts=_facts(ours, wishes),
+        facts={**_facts(ours, wishes), "runs": {run.name: _of(run) for run in runs}},
         labels={run.name: run.record.get("labels", []) for run in runs},
         left_out={**chosen.left_out, **dict.fromkeys(silent, SILENT), **_missing_fills(ours, wishes)},
         pictures=shown,
@@ -153,6 +153,16 @@ def _differences(
     for name in (name for name in ours if name in theirs):
         named |= differences(metrics[name], ours[name], theirs[name], redrawn)
     return named
+
+
+def _of(held: Held) -> dict[str, Any]:
+    """What a row of a run is of."""
+    return {
+        "folder": str(held.trained.folder.resolve()),
+        "step": held.step,
+        "seed": held.plan.recipe.seed,
+        "precision": "bf16" if held.trained.machine.bf16 else "fp32",
+    }
 
 
 def _facts(held: Held, wishes: Wishes) -> dict[str, Any]:

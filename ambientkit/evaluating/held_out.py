@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,6 +44,14 @@ def told_apart(runs: Sequence[Held]) -> list[Held]:
     return [
         replace(run, called=str(run.trained.folder)) if names.count(run.name) > 1 else run for run in runs
     ]
+
+
+def require_other_runs(folders: Sequence[Path]) -> None:
+    """Raises InputError where one run is given twice: with one checkpoint, its row would stand for both."""
+    places = [folder.resolve() for folder in folders]
+    for number, place in enumerate(places):
+        if place in places[:number]:
+            raise InputError(f"{folders[number]}: this run is given twice; give --against other runs")
 
 
 def open_held_out(trained: TrainedRun, plan: Plan, record: Mapping[str, Any], step: int) -> Held:
