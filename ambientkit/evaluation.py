@@ -103,6 +103,15 @@ def filled(
             yield Evaluated(measured.y, measured.observed, completed, completed, truth, again)
 
 
+def as_measured(held_out: HoldOut, size: int) -> Iterator[Evaluated]:
+    """Measurements that have the shape of pictures in place of completions: what restoring has to better.
+
+    They are not measured again.
+    """
+    for measured, truth in held_out.batches(size):
+        yield Evaluated(measured.y, measured.observed, measured.y, measured.y, truth)
+
+
 def nature(held_out: HoldOut, size: int, extras: Extras | None = None) -> Iterator[Evaluated]:
     """The clean pictures themselves in place of completions: what the figures of a perfect answer are."""
     extras = extras or Extras()

@@ -12,12 +12,14 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from ambientkit import Engine, Metric
+from ambientkit import Engine, Measured, Metric
 from ambientkit.cli import main
 from ambientkit.errors import InputError, RunFolderError
+from ambientkit.evaluating.evaluate import _untrained
 from ambientkit.evaluating.intervals import Figure, differences, draws, with_intervals
-from ambientkit.evaluating.report import sheet
+from ambientkit.evaluating.report import sheet, write
 from ambientkit.evaluating.wishes import Wishes
+from ambientkit.evaluation import Extras
 
 CPU = {"device": "cpu", "precision": "fp32"}
 PLAIN = ["hidden_psnr", "hidden_l1", "seam", "colour_step", "saturation"]
@@ -128,6 +130,29 @@ def test_a_row_has_what_training_said_at_its_end(engine, runs):
     assert row["mean_error"].low <= row["mean_error"].value <= row["mean_error"].high
     assert result.facts["pictures"] == 8 and result.facts["step"] == 2 and result.facts["seed"] == 0
     assert result.facts["data"]["fingerprint"] == record["data"]["fingerprint"]
+
+
+def test_where_nothing_is_known_to_be_hidden_the_measurement_itself_is_the_yardstick(engine, runs, tmp_path):
+    found = engine.evaluate(
+        runs["noisy"], metrics=["composited_l1"], wishes=Wishes(baselines=True, bootstrap=0), device="cpu"
+    )
+    assert list(found.rows) == ["noisy/0001-seed0", "as measured", "nature"]
+    y, truth = (found.pictures[name].float() for name in ("measured", "truth"))
+    assert len(y) == found.facts["pictures"] == 8
+    expected = float((y - truth).abs().mean() / 2)
+    assert found.rows["as measured"]["composited_l1"].value == pytest.approx(expected, rel=1e-5)
+    reasons = {found.left_out[name] for name in ("mean fill", "harmonic fill", "Telea", "biharmonic")}
+    assert reasons == {"the sensor does not say which pixels it hides, so there is nothing to fill"}
+    write(found, tmp_path)
+    with Image.open(tmp_path / "evaluation.png") as picture:
+        assert picture.height == 17 * 3 + 1, "the truth, what was measured, and the run: each once"
+
+
+def test_measurements_of_another_shape_than_pictures_are_no_yardstick(engine, runs, monkeypatch):
+    short = lambda self, indices, counter: Measured(torch.zeros(len(indices), 7), None, None)  # noqa: E731
+    held = engine._held_out(runs["noisy"], (), "latest", "cpu")
+    monkeypatch.setattr(type(held.pictures.samples), "batch", short)
+    assert list(_untrained(held, 4, Extras())) == []
 
 
 def test_runs_and_baselines_stand_side_by_side(engine, runs):

@@ -17,11 +17,13 @@ from ambientkit.evaluating.choice import Chosen
 from ambientkit.evaluating.held_out import Held
 from ambientkit.evaluating.intervals import Figure, differences, draws, with_intervals
 from ambientkit.evaluating.wishes import Wishes
-from ambientkit.evaluation import Completer, Extras, Values, completions, filled, nature, values
-from ambientkit.interfaces import Evaluated, Metric
+from ambientkit.evaluation import Completer, Extras, Values, as_measured, completions, filled, nature, values
+from ambientkit.interfaces import Evaluated, Measured, Metric
 
 SEED = 0  # of the pictures that are drawn anew
 Figures = dict[str, Figure]
+AS_MEASURED = "as measured"  # the row of the measurements themselves
+UNTOLD = "the sensor does not say which pixels it hides, so there is nothing to fill"
 SILENT = "it has nothing to say of these pictures and what is hidden in them (see `ambientkit describe`)"
 
 
@@ -85,7 +87,19 @@ def evaluate(
 
 
 def _missing_fills(ours: Held, wishes: Wishes) -> dict[str, str]:
-    return missing_fills(_channels(ours)) if wishes.baselines and ours.trained.completes else {}
+    """Why classical fills have no row, by name."""
+    if not (wishes.baselines and ours.trained.completes):
+        return {}
+    channels = _channels(ours)
+    missing = missing_fills(channels)
+    if _first(ours).observed is None:
+        return dict.fromkeys([*classical_fills(channels, slow=True), *missing], UNTOLD)
+    return missing
+
+
+def _first(held: Held) -> Measured:
+    """The first held-out picture's measurement."""
+    return held.pictures.samples.batch(torch.arange(1), 0)
 
 
 def _channels(held: Held) -> int:
@@ -98,10 +112,19 @@ def _rows(runs: Sequence[Held], wishes: Wishes, extras: Extras) -> Iterator[tupl
     for run in runs:
         yield run.name, _completed(run, wishes.blend, size, extras)
     if wishes.baselines and ours.trained.completes:
-        for name, fill in classical_fills(_channels(ours), slow=True).items():
-            yield name, filled(fill, ours.pictures, size, extras)
+        yield from _untrained(ours, size, extras)
     if wishes.baselines and ours.pictures.truth is not None:
         yield "nature", nature(ours.pictures, size, extras)
+
+
+def _untrained(ours: Held, size: int, extras: Extras) -> Iterator[tuple[str, Iterator[Evaluated]]]:
+    """Classical fills; where nobody knows what is hidden, the measurements, if they are pictures."""
+    first = _first(ours)
+    if first.observed is not None:
+        for name, fill in classical_fills(_channels(ours), slow=True).items():
+            yield name, filled(fill, ours.pictures, size, extras)
+    elif tuple(first.y.shape[1:]) == tuple(ours.trained.image_shape):
+        yield AS_MEASURED, as_measured(ours.pictures, size)
 
 
 def _completed(run: Held, blend: Blend, size: int, extras: Extras) -> Iterator[Evaluated]:

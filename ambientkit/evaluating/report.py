@@ -19,7 +19,7 @@ from torchvision.utils import make_grid
 
 from ambientkit.durable import sweep, write_bytes
 from ambientkit.errors import InputError, RunFolderError
-from ambientkit.evaluating.evaluate import Evaluation
+from ambientkit.evaluating.evaluate import AS_MEASURED, Evaluation
 from ambientkit.levels import to_eight_bits
 from ambientkit.run_folder import finite, write_json
 
@@ -96,10 +96,11 @@ def _says(table: Path, plain: Mapping[str, Any]) -> bool:
 
 
 def _alike(rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The rows of the last one's shape: measurements need not be pictures. Nature is the truth, once."""
+    """Rows of the last one's shape, since measurements need not be pictures; what is there twice stands once."""
     shape = [row.shape for row in rows.values()][-1:]
     same = {name: row for name, row in rows.items() if row.dim() == 4 and [row.shape] == shape}
-    return {name: row for name, row in same.items() if name != "nature" or "truth" not in same}
+    again = {"nature": "truth", AS_MEASURED: "measured"}
+    return {name: row for name, row in same.items() if again.get(name) not in same}
 
 
 def sheet(rows: Mapping[str, Tensor]) -> Image.Image:
