@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     type=click.IntRange(0),
     default=1000,
     show_default=True,
-    help="How often pictures are drawn anew for the 95 % intervals; 0: no intervals.",
+    help="How often pictures are drawn anew for the 95 % intervals, 100 or more; 0: no intervals.",
 )
 @click.option(
     "--out",

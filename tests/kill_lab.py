@@ -118,7 +118,7 @@ class Place:
 
     def evaluate(self, **moment: Any) -> Ended:
         """Take the figures of the run."""
-        few = ("--metrics", "hidden_psnr", "--bootstrap", 10, "--device", "cpu")
+        few = ("--metrics", "hidden_psnr", "--bootstrap", 100, "--device", "cpu")
         return self.cli("evaluate", self.run, *few, **moment)
 
     def cli(self, *words: object, **moment: Any) -> Ended:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import engine_fakes as fakes
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 from ambientkit import Engine, Measured, Metric
 from ambientkit.cli import main
 from ambientkit.errors import InputError, RunFolderError
+from ambientkit.evaluating.choice import choose_metrics
 from ambientkit.evaluating.evaluate import _untrained
 from ambientkit.evaluating.intervals import Figure, differences, draws, with_intervals
 from ambientkit.evaluating.report import sheet, write
@@ -74,7 +76,18 @@ def test_pictures_are_redrawn_alike_every_time():
     assert len(one) == 3 and all(each.shape == (9,) and each.max() < 9 for each in one)
 
 
-@pytest.mark.parametrize(("wrong", "told"), [({"fills": 1}, "2 or more"), ({"bootstrap": -1}, "0 or more")])
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"fills": 1}, "2 or more"),
+        ({"bootstrap": -1}, "ask for 100 or more, or for 0"),
+        (
+            {"bootstrap": 1},
+            "too few drawings of the pictures for 95 % intervals; ask for 100 or more",
+        ),
+        ({"bootstrap": 99}, "ask for 100 or more, or for 0"),
+    ],
+)
 def test_wishes_that_make_no_sense_are_refused(wrong, told):
     with pytest.raises(InputError, match=told):
         Wishes(**wrong)
@@ -118,7 +131,7 @@ def runs(place, engine):
 
 
 def evaluated(engine, folder, *others, wishes=None, metrics=PLAIN, **options):
-    wishes = wishes or Wishes(bootstrap=20)
+    wishes = wishes or Wishes(bootstrap=100)
     return engine.evaluate(folder, against=others, metrics=metrics, wishes=wishes, device="cpu", **options)
 
 
@@ -156,7 +169,7 @@ def test_measurements_of_another_shape_than_pictures_are_no_yardstick(engine, ru
 
 
 def test_runs_and_baselines_stand_side_by_side(engine, runs):
-    result = evaluated(engine, runs["one"], runs["two"], wishes=Wishes(baselines=True, bootstrap=20))
+    result = evaluated(engine, runs["one"], runs["two"], wishes=Wishes(baselines=True, bootstrap=100))
     names = [runs[name].parent.name + "/" + runs[name].name for name in ("one", "two")]
     assert list(result.rows)[:2] == names
     assert set(result.rows) >= {*names, "mean fill", "harmonic fill", "nature"}
@@ -165,7 +178,7 @@ def test_runs_and_baselines_stand_side_by_side(engine, runs):
     values = [result.rows[name]["hidden_psnr"].value for name in names]
     assert apart.value == pytest.approx(values[0] - values[1])
     assert result.rows["mean fill"]["hidden_l1"].value > 0 == result.rows["nature"]["hidden_l1"].value
-    again = evaluated(engine, runs["one"], runs["two"], wishes=Wishes(baselines=True, bootstrap=20))
+    again = evaluated(engine, runs["one"], runs["two"], wishes=Wishes(baselines=True, bootstrap=100))
     assert again.plain() == result.plain()
 
 
@@ -195,6 +208,16 @@ def test_what_cannot_be_taken_is_left_out_with_its_reason(engine, runs, monkeypa
     noisy = engine.evaluate(runs["noisy"], wishes=Wishes(baselines=True, bootstrap=0), device="cpu")
     assert noisy.left_out["seam"] == "the sensor does not say which pixels it hides"
     assert "nature" in noisy.rows and "composited_psnr" in noisy.rows["noisy/0001-seed0"]
+
+
+def test_figures_that_the_pictures_are_too_small_for_are_left_out_with_the_reason(engine, runs):
+    held = engine._held_out(runs["one"], (), "latest", "cpu")
+    small = replace(held.context, image_shape=(3, 5, 5))
+    chosen = choose_metrics(held.plan, engine.plugins, None, small)
+    assert "hidden_psnr" in chosen.metrics and not {"hidden_ssim", "composited_ssim"} & set(chosen.metrics)
+    assert "pictures of 5x5 are too small for its window" in chosen.left_out["hidden_ssim"]
+    with pytest.raises(InputError, match=r"metric 'hidden_ssim': .*pictures of 5x5 are too small"):
+        choose_metrics(held.plan, engine.plugins, ["hidden_ssim"], small)
 
 
 FEATURES = {"kid", "remeasured_kid", "remeasured_fid", "perceptual"}
@@ -302,7 +325,7 @@ def cli(*words):
 def shown(place, engine):
     """A run that the built-ins alone can open."""
     folder = engine.run(fakes.tiny(name="shown"), out=place / "shown", **CPU).folder
-    done = cli("evaluate", folder, "--baselines", "--metrics", ",".join(PLAIN), "--bootstrap", 10)
+    done = cli("evaluate", folder, "--baselines", "--metrics", ",".join(PLAIN), "--bootstrap", 100)
     assert done.exit_code == 0, done.output
     return folder, done
 
@@ -320,7 +343,7 @@ def test_the_verb_writes_a_table_and_pictures(shown):
     kept = json.loads((folder / "evaluation/evaluation.json").read_text("utf-8"))
     value, low, high = kept["rows"]["shown/0001-seed0"]["hidden_psnr"]
     assert low <= value <= high
-    assert kept["bootstrap"] == 10 and kept["blend"] == "none" and kept["step"] == 2
+    assert kept["bootstrap"] == 100 and kept["blend"] == "none" and kept["step"] == 2
     with Image.open(folder / "evaluation/evaluation.png") as picture:
         width, height = picture.size
     rows = 2 + len(kept["rows"]) - 1  # truth, measured, and the table but nature, which is the truth
@@ -375,6 +398,7 @@ def test_mistakes_are_told_without_a_traceback(shown, tmp_path):
     (tmp_path / "torn/checkpoints/step-0000002/generator.safetensors").write_bytes(b"torn")
     for words, told in (
         (["evaluate", tmp_path], "no run"),
+        (["evaluate", folder, "--bootstrap", 1], "ask for 100 or more, or for 0"),
         (["evaluate", folder, "--metrics", "fid,"], "there is no metric ''"),
         (["evaluate", folder, "--metrics", "seam", "--out", tmp_path / "file/deep"], "give another --out"),
         (["evaluate", tmp_path / "torn", "--metrics", "seam"], "damaged"),

@@ -52,6 +52,20 @@ def test_psnr_and_l1_by_hand():
     ] == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.parametrize("kind", ["hidden_ssim", "composited_ssim"])
+def test_pictures_that_are_too_small_for_the_window_of_ssim_are_told(kind):
+    component = {c.kind: c for c in register_metrics()}[kind]
+    told = "pictures of 6x5 are too small for its window of 11 pixels: they need 6 or more a side; take"
+    with pytest.raises(PluginError, match=told):
+        component.build(component.options(), Context(image_shape=(3, 6, 5)))
+    observed, picture = torch.zeros(1, 1, 6, 5, dtype=torch.bool), torch.zeros(1, 3, 6, 5)
+    with pytest.raises(PluginError, match=told):
+        figure(kind, Evaluated(picture, observed, picture, picture, picture))
+    assert component.build(component.options(), Context(image_shape=(3, 6, 6)))
+    small = block(side=6, top=1, left=1, size=3)
+    assert figure(kind, evaluated(torch.zeros(1, 3, 6, 6), small, torch.zeros(1, 3, 6, 6))) == {kind: 1.0}
+
+
 CAP = 10 * math.log10(12 * 255**2)  # dB of rounding to 8 bits
 
 

@@ -329,7 +329,7 @@ def test_the_verbs_about_runs_load_what_a_run_lists_and_nothing_else(site, forei
         ("resume", foreign, "--device", "cpu"),
         ("complete", foreign, tmp_path / "a.png", "--alpha", "--out", tmp_path / "out", "--device", "cpu"),
         ("generate", foreign, "--out", tmp_path / "made", "--device", "cpu"),
-        ("evaluate", foreign, "--device", "cpu", "--metrics", "hidden_l1", "--bootstrap", "10"),
+        ("evaluate", foreign, "--device", "cpu", "--metrics", "hidden_l1", "--bootstrap", "100"),
     ):
         CliRunner().invoke(main, [str(argument) for argument in arguments])
         assert not imported.exists(), arguments

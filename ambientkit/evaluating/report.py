@@ -96,7 +96,7 @@ def _says(table: Path, plain: Mapping[str, Any]) -> bool:
 
 
 def _alike(rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rows of the last one's shape, since measurements need not be pictures; what is there twice stands once."""
+    """Rows of the last one's shape: measurements need not be pictures. What is twice there stands once."""
     shape = [row.shape for row in rows.values()][-1:]
     same = {name: row for name, row in rows.items() if row.dim() == 4 and [row.shape] == shape}
     again = {"nature": "truth", AS_MEASURED: "measured"}

@@ -147,6 +147,8 @@ def register_metrics() -> Iterable[Component]:
     """The figures."""
     for kind, (options, module, name) in _PLAIN.items():
         yield Component(kind, options, _plain(module, name))
+    for kind, (options, name) in _SIMILARITIES.items():
+        yield Component(kind, options, _similarity(name))
     yield Component("perceptual", PerceptualOptions, _perceptual)
     for kind, (set_options, name, remeasured) in _DISTANCES.items():
         yield Component(kind, set_options, _distance(name, remeasured))
@@ -155,15 +157,17 @@ def register_metrics() -> Iterable[Component]:
 _PLAIN: dict[str, tuple[type[Options], str, str]] = {
     "hidden_psnr": (HiddenPsnrOptions, "against_truth", "HiddenPsnr"),
     "hidden_l1": (HiddenL1Options, "against_truth", "HiddenL1"),
-    "hidden_ssim": (HiddenSsimOptions, "structural", "HiddenSsim"),
     "composited_psnr": (CompositedPsnrOptions, "against_truth", "CompositedPsnr"),
     "composited_l1": (CompositedL1Options, "against_truth", "CompositedL1"),
-    "composited_ssim": (CompositedSsimOptions, "structural", "CompositedSsim"),
     "seam": (SeamOptions, "natural", "Seam"),
     "inside_outside": (InsideOutsideOptions, "natural", "InsideOutside"),
     "colour_step": (ColourStepOptions, "natural", "ColourStep"),
     "saturation": (SaturationOptions, "fills", "Saturation"),
     "diversity": (DiversityOptions, "fills", "Diversity"),
+}
+_SIMILARITIES: dict[str, tuple[type[Options], str]] = {
+    "hidden_ssim": (HiddenSsimOptions, "HiddenSsim"),
+    "composited_ssim": (CompositedSsimOptions, "CompositedSsim"),
 }
 _DISTANCES: dict[str, tuple[type[_FeatureOptions], str, bool]] = {
     "kid": (KidOptions, "Kid", False),
@@ -178,6 +182,19 @@ def _plain(module: str, name: str) -> Callable[[Options, Context], Metric]:
 
     def build(_options: Options, _context: Context) -> Metric:
         metric: Metric = getattr(import_module(f".{module}", __name__), name)()
+        return metric
+
+    return build
+
+
+def _similarity(name: str) -> Callable[[Options, Context], Metric]:
+    """A builder of a structural similarity. What it builds raises PluginError for small pictures, at once."""
+
+    def build(_options: Options, context: Context) -> Metric:
+        from . import structural
+
+        structural.require_room(context.image_shape or (structural.SMALLEST, structural.SMALLEST))
+        metric: Metric = getattr(structural, name)()
         return metric
 
     return build

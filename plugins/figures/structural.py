@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ambientkit import Evaluated, Metric
+from ambientkit.errors import PluginError
 
 from .against_truth import known_mean, truth_of
 from .holes import hidden_values, in_unit_range, mean_over
 
 WINDOW, SIGMA = 11, 1.5  # the paper's Gaussian window, sec. III-B
 C1, C2 = 0.01**2, 0.03**2  # of pictures in [0, 1]
+
+
+SMALLEST = WINDOW // 2 + 1  # side of a picture whose border can be mirrored
+
+
+def require_room(shape: Sequence[int]) -> None:
+    """Raises PluginError where pictures (..., H, W) are too small for the window."""
+    height, width = shape[-2:]
+    if min(height, width) < SMALLEST:
+        raise PluginError(
+            f"pictures of {height}x{width} are too small for its window of {WINDOW} pixels: they need "
+            f"{SMALLEST} or more a side; take another figure, such as composited_l1"
+        )
 
 
 def ssim_map(one: Tensor, other: Tensor) -> Tensor:
@@ -48,7 +62,8 @@ class _Ssim(Metric):
         return torch.ones_like(evaluated.completed, dtype=torch.bool)
 
     def per_picture(self, evaluated: Evaluated) -> dict[str, Tensor]:
-        """{name: (n,)}, NaN where there is nothing to average."""
+        """{name: (n,)}, NaN where there is nothing to average. Raises PluginError for small pictures."""
+        require_room(evaluated.completed.shape)
         pictures = in_unit_range(evaluated.completed), in_unit_range(truth_of(evaluated))
         similar = ssim_map(*(each.double() for each in pictures))
         return {self.name: mean_over(similar, self.over(evaluated))}
