@@ -93,6 +93,7 @@ def test_figures_are_taken_and_shown_as_a_row(row, study, prepared, tmp_path):
     row.write(row.figures(engine, prepared, untrained, facts), folder)
     found = json.loads((folder / "evaluation.json").read_text("utf-8"))
     assert list(found["rows"]) == [row.NAME, f"{row.NAME}, as made", f"{row.NAME}, untrained"]
+    assert list(found["runs"]) == list(found["rows"])
     shown = tables.of_group(folder.parent, {"rows": [], "other_libraries": [row.NAME]})
     assert "hidden PSNR, dB" in shown
     assert f"| `{row.NAME}` | 2 | 0 |" in shown and f"| {row.NAME}, untrained |" in shown

@@ -258,12 +258,13 @@ def figures(engine: Engine, prepared: Prepared, untrained: nn.Module, facts: dic
     ]
     chosen = choose_metrics(plan, engine.plugins, None, prepared.data.context)
     found = evaluate(rows, chosen, Wishes(bootstrap=BOOTSTRAP), _progress)
+    runs = {name: {**each, "folder": NAME} for name, each in _renamed(found.facts["runs"])}
     return replace(
         found,
         rows=dict(_renamed(found.rows)),
         differences=dict(_renamed(found.differences)),
         labels={},
-        facts={**found.facts, **facts, "run": NAME},
+        facts={**found.facts, **facts, "run": NAME, "runs": runs},
     )
 
 
