@@ -19,7 +19,7 @@ from ambientkit.completion import TrainedRun
 from ambientkit.durable import write_bytes
 from ambientkit.errors import DataError
 from ambientkit.levels import to_eight_bits, to_float
-from ambientkit.pictures import HALF_OPAQUE, SUFFIXES, converted, read_picture
+from ambientkit.pictures import HALF_OPAQUE, SUFFIXES, converted, read_mask, read_picture
 
 DEEP_MODES = ("I", "F")  # 16 bits, 32 bits and float; what PIL makes of them in 8 bits is cut off, not scaled
 GREY_MODES = ("1", "L", "LA")
@@ -78,15 +78,13 @@ class MaskSource:
     def _from_file(self, picture: Image.Image, path: Path, name: Path) -> Hidden:
         assert self.masks is not None
         found = _mask_file(self.masks, name) if self.masks.is_dir() else self.masks
-        mask = read_picture(found)
-        if mask.size != picture.size:
+        mask = read_mask(found)
+        if mask.shape != (picture.height, picture.width):
             raise DataError(
-                f"{found}: the mask is {mask.height} x {mask.width}, its picture {path} is "
+                f"{found}: the mask is {mask.shape[0]} x {mask.shape[1]}, its picture {path} is "
                 f"{picture.height} x {picture.width} (height x width)"
             )
-        if mask.mode.startswith(DEEP_MODES):
-            raise DataError(f"{found}: has more than 8 bits a channel; convert it to 8 bits first")
-        return np.asarray(converted(found, mask, "L")) >= 128
+        return mask
 
 
 def _mask_file(folder: Path, name: Path) -> Path:

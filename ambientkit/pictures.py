@@ -88,8 +88,18 @@ def read_flat(path: Path, channels: int, content: bytes | None = None) -> Image.
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
-    """(H, W), True where white. Raises DataError for what is no picture or has more than 2 % of grey."""
-    levels = np.asarray(read_flat(path, 1))
+    """(H, W), True where white, from 128 on of 8 bits; the one reader of masks.
+
+    Raises DataError for what is no picture, is transparent in places, has more than 2 % of grey, or is white
+    in a range of its own: values 0 and 1, or 8 bits kept in 16.
+    """
+    picture = read_picture(path)
+    try:
+        levels = np.asarray(flatten(picture, 1))
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+    _require_opaque_mask(path, picture)
+    _require_white(path, picture, levels)
     grey = float(((levels > GREYS[0]) & (levels < GREYS[1])).mean())
     if grey > MOST_GREY:
         raise DataError(
@@ -98,6 +108,35 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
         )
     white: NDArray[np.bool_] = levels >= 128
     return white
+
+
+def _require_opaque_mask(path: Path, picture: Image.Image) -> None:
+    """What is hidden could be told by the colour or by the alpha, and nobody knows by which."""
+    if is_transparent(picture):
+        raise DataError(
+            f"{path}: the mask is transparent in places, so it tells what is hidden in two ways; save it "
+            "black and white, without an alpha channel"
+        )
+
+
+def _require_white(path: Path, picture: Image.Image, levels: NDArray[np.uint8]) -> None:
+    """A mask whose white is no white would count as empty."""
+    if picture.mode in SIXTEEN_BITS:
+        most = int(np.asarray(picture).max())
+        if 0 < most <= 255:
+            raise DataError(
+                f"{path}: the mask has 16 bits and no value above {most}, so all of it is black; save it "
+                "with 8 bits, 0 and 255"
+            )
+    elif int(levels.max()) == 1:
+        raise DataError(f"{path}: the mask has only the values 0 and 1; multiply it by 255")
+
+
+def is_transparent(picture: Image.Image) -> bool:
+    """Whether any pixel of a decoded picture is not wholly opaque."""
+    if not picture.has_transparency_data:
+        return False
+    return picture.convert("RGBA").getchannel("A").getextrema()[0] != 255
 
 
 def shows_through(path: Path) -> bool:

@@ -322,6 +322,9 @@ def mask_case(name: str) -> np.ndarray:
         "a mask that is not black and white": np.full((8, 12), 128, np.uint8),
         "all hidden": np.full((8, 12), 255, np.uint8),
         "nothing hidden": np.zeros((8, 12), np.uint8),
+        "only the values 0 and 1": hole // 255,
+        "8 bits kept in 16": hole.astype(np.uint16),
+        "transparent in places": np.dstack([hole, 255 - hole]),
     }[name]
 
 
@@ -330,10 +333,13 @@ MASKS: dict[str, tuple[str, str, str]] = {
     "a mask that is not black and white": (
         r"masks/0\.png: 100% of it is neither",
         r"masks/0\.png: 100% of it is neither",
-        "all",
+        r"masks/0\.png: 100% of it is neither",
     ),
     "all hidden": (r"hidden altogether, 0\.png for one", r"masks/0\.png: the mask hides the whole", "all"),
     "nothing hidden": ("pictures: nothing is hidden in any", "masks: no mask hides anything", "none"),
+    "only the values 0 and 1": (r"masks/0\.png: the mask has only the values 0 and 1; multiply it",) * 3,
+    "8 bits kept in 16": (r"masks/0\.png: the mask has 16 bits and no value above 255",) * 3,
+    "transparent in places": (r"masks/0\.png: the mask is transparent in places",) * 3,
 }
 """What `incomplete`, `mask_from_data` and `complete` say; "": it is resized, all or none: so much is made."""
 

@@ -103,15 +103,17 @@ def test_masks_are_read_once_for_a_size(folder):
     assert sensor.masks((1, 8, 6)) is first
 
 
-def test_colour_and_transparent_masks_are_read_as_they_look(tmp_path):
+def test_colour_masks_are_read_as_they_look_and_transparent_ones_are_refused(tmp_path):
     colour = np.zeros((8, 6, 3), dtype=np.uint8)
     colour[:4] = 255
     Image.fromarray(colour).save(tmp_path / "colour.png")
+    masks = MaskFromData(tmp_path).masks((1, 8, 6))
+    assert masks[:, :, :4].all() and not masks[:, :, 4:].any()
     clear = np.zeros((8, 6, 4), dtype=np.uint8)  # black, and from row 4 on opaque
     clear[4:, :, 3] = 255
     Image.fromarray(clear).save(tmp_path / "clear.png")
-    masks = MaskFromData(tmp_path).masks((1, 8, 6))
-    assert masks[:, :, :4].all() and not masks[:, :, 4:].any()
+    with pytest.raises(DataError, match=r"clear\.png: the mask is transparent in places"):
+        MaskFromData(tmp_path).masks((1, 8, 6))
 
 
 def test_what_is_no_mask_is_refused_by_name(folder):

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ambientkit_plugins.incomplete import IncompleteOptions
+from ambientkit_plugins.incomplete.dataset import open_incomplete
 from PIL import Image
 from torch import nn
 
@@ -79,7 +81,7 @@ def check(done, array: np.ndarray, hidden: np.ndarray) -> None:
 
 def test_one_mask_file_for_all(run, tmp_path):
     pictures = [save(tmp_path / f"{name}.png", pixels()) for name in "ab"]
-    mask = save(tmp_path / "mask.png", np.where(hole(), 128, 127).astype(np.uint8))
+    mask = save(tmp_path / "mask.png", np.where(hole(), 255, 0).astype(np.uint8))
     done = complete(run, pictures, tmp_path / "out", masks=mask)
     assert [d.written[0].name for d in done] == ["a.png", "b.png"]
     for each in done:
@@ -154,9 +156,50 @@ def test_a_source_that_says_nothing_or_too_much_is_refused(source):
 
 def test_a_mask_of_another_size_names_both_files(run, tmp_path):
     picture = save(tmp_path / "a.png", pixels())
-    mask = save(tmp_path / "mask.png", hole(8, 14).astype(np.uint8))
+    mask = save(tmp_path / "mask.png", hole(8, 14).astype(np.uint8) * 255)
     with pytest.raises(DataError, match=r"mask\.png: the mask is 8 x 14, its picture .*a\.png is 9 x 14"):
         complete(run, [picture], tmp_path / "out", masks=mask)
+
+
+def test_a_soft_edge_is_white_from_the_middle_on(run, tmp_path):
+    wide = np.where(hole(40, 40), 255, 0).astype(np.uint8)
+    wide[10, :2] = 128, 127
+    picture = save(tmp_path / "a.png", pixels(40, 40))
+    (done,) = complete(run, [picture], tmp_path / "out", masks=save(tmp_path / "mask.png", wide))
+    check(done, pixels(40, 40), wide >= 128)
+
+
+ALIKE = {  # what a mask file holds, and what both readers say of it
+    "grey": (np.full((9, 14), 128, np.uint8), "100% of it is neither black nor white"),
+    "0 and 1": (np.uint8(hole()), "the mask has only the values 0 and 1; multiply it by 255"),
+    "8 bits in 16": (np.uint16(hole()) * 255, "16 bits and no value above 255, .*with 8 bits, 0 and 255"),
+    "alpha": (np.dstack([np.uint8(hole()) * 255, np.uint8(~hole()) * 255]), "is transparent in places"),
+    "sixteen bits": (np.uint16(hole()) * 65535, ""),
+    "opaque": (np.dstack([np.uint8(hole()) * 255, np.full((9, 14), 255, np.uint8)]), ""),
+    "black": (np.zeros((9, 14), np.uint8), ""),
+}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_a_mask_means_to_complete_what_it_means_to_training(run, name, tmp_path):
+    content, fault = ALIKE[name]
+    picture = save(tmp_path / "in" / "a.png", pixels())
+    masks = save(tmp_path / "masks" / "a.png", content).parent
+    save(tmp_path / "in" / "b.png", pixels())
+    save(tmp_path / "masks" / "b.png", hole().astype(np.uint8) * 255)
+    options = IncompleteOptions(source=tmp_path / "in", masks=masks)
+    if fault:
+        for read_it in (
+            lambda: complete(run, [picture], tmp_path / "out", masks=masks),
+            lambda: open_incomplete(options, None),
+        ):
+            with pytest.raises(DataError, match=rf"masks/a\.png: .*{fault}"):
+                read_it()
+        return
+    (done,) = complete(run, [picture], tmp_path / "out", masks=masks)
+    hidden = open_incomplete(options, None).data_masks[0, 0].numpy()
+    assert (hidden == (hole() & (name != "black"))).all()
+    check(done, pixels(), hidden)
 
 
 # What is written --------------------------------------------------------------------------------
