@@ -221,6 +221,11 @@ def _colour(
     type=click.Path(path_type=Path),
     help="One mask for all, or a folder with one of each picture's name; white is filled.",
 )
+@click.option(
+    "--invert/--no-invert",
+    default=None,
+    help="With --masks: white is known, and black is filled.  [default: as in the run's own recipe]",
+)
 @click.option("--alpha", is_flag=True, help="Fill where the pictures are transparent.")
 @click.option(
     "--key-colour", callback=_colour, metavar="'#RRGGBB'", help="Fill where the pictures have a colour."
@@ -254,6 +259,7 @@ def complete(
     folder: Path,
     pictures: tuple[Path, ...],
     masks: Path | None,
+    invert: bool | None,
     alpha: bool,
     key_colour: tuple[int, int, int] | None,
     tolerance: int,
@@ -275,14 +281,26 @@ def complete(
     """
     from ambientkit.picture_files import MaskSource, complete_files, find_pictures
 
+    if invert is not None and masks is None:
+        raise InputError("--invert goes with --masks; give both or neither")
     if tolerance and key_colour is None:
         raise InputError("--tolerance goes with --key-colour; give both or neither")
     told = masks is not None or alpha or key_colour is not None
-    source = MaskSource(masks, alpha, key_colour, tolerance, dilate) if told else None
     trained = engine.open(folder, checkpoint=checkpoint, device=device)
+    if masks is not None and invert is None and trained.white_is_known:
+        shell.note(
+            f"{folder}: was trained with masks that are white where pixels are known, and {masks} is read "
+            "so; --no-invert fills where it is white"
+        )
+    inverted = masks is not None and (trained.white_is_known if invert is None else invert)
+    source = MaskSource(masks, alpha, key_colour, tolerance, dilate, inverted) if told else None
     total, done = len(find_pictures(pictures)), []
+
+    def warn(text: str) -> None:
+        shell.note(f"warning: {text}")
+
     with shell.progress() as progress:
-        for each in complete_files(trained, pictures, out, source, samples, blend):
+        for each in complete_files(trained, pictures, out, source, samples, blend, warn=warn):
             done.append(each)
             progress("completing", len(done), total)
     if as_json:
@@ -291,7 +309,7 @@ def complete(
     for each in done:
         click.echo(f"{each.source}: {each.made:.1%} made, {', '.join(map(str, each.written))}")
         if not each.made:
-            shell.note(f"warning: {each.source}: nothing in it is hidden, so nothing was made")
+            warn(f"{each.source}: nothing in it is hidden, so nothing was made")
 
 
 @click.command(epilog=examples("ambientkit generate runs/mnist/0001-seed0 -n 64 --out made"))

@@ -37,6 +37,7 @@ class TrainedRun:
     measured_shape: Shape | None = None
     sees_masks: bool = False  # its generator was always shown which pixels are observed
     known_shapes: Mapping[str, Shape] = field(default_factory=dict)  # of what its sensor reports
+    white_is_known: bool = False  # in the mask files that it was trained with; else white is hidden
 
     @property
     def completes(self) -> bool:
@@ -203,4 +204,22 @@ def open_run(
     machine.place(network).eval()
     fill = record.get("hidden_mean") if record["fill"] is None else record["fill"]
     masks = "measurement:observed" in plan.facts and "ignores_masks" not in (plan.generator.facts() or ())
-    return TrainedRun(network, machine, shape, fill, folder, plan.recipe.composite, measured, masks, known)
+    return TrainedRun(
+        network,
+        machine,
+        shape,
+        fill,
+        folder,
+        plan.recipe.composite,
+        measured,
+        sees_masks=masks,
+        white_is_known=_white_is_known(plan),
+        known_shapes=known,
+    )
+
+
+def _white_is_known(plan: Plan) -> bool:
+    """Whether the recipe said so of its masks: `invert` of the data, or `hidden: black` of the sensor."""
+    source, sensor = plan.source.resolved(), plan.measurement.resolved() if plan.measurement else {}
+    inverted = source["kind"] == "incomplete" and source["invert"]
+    return bool(inverted or (sensor.get("kind") == "mask_from_data" and sensor["hidden"] == "black"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -23,6 +24,8 @@ from ambientkit.pictures import HALF_OPAQUE, SUFFIXES, converted, read_mask, rea
 
 DEEP_MODES = ("I", "F")  # 16 bits, 32 bits and float; what PIL makes of them in 8 bits is cut off, not scaled
 GREY_MODES = ("1", "L", "LA")
+MUCH = 0.5  # share of hidden pixels from which a mask may be the wrong way round
+log = logging.getLogger("ambientkit")
 Array = npt.NDArray[np.uint8]
 Hidden = npt.NDArray[np.bool_]
 
@@ -32,8 +35,9 @@ class MaskSource:
     """Where the hidden pixels are told: exactly one of `masks`, `alpha` and `key_colour`.
 
     `masks` is one mask file for all, or a folder with one at each picture's place and name (white, from
-    128 on, is hidden); `alpha`: where alpha is below 128; `key_colour`: within `tolerance` of an RGB colour
-    in every channel. `dilate` grows the hole by so many pixels, for JPEG bleeds over its edge.
+    128 on, is hidden, or known with `invert`); `alpha`: where alpha is below 128; `key_colour`: within
+    `tolerance` of an RGB colour in every channel. `dilate` grows the hole by so many pixels, for JPEG
+    bleeds over its edge.
     """
 
     masks: Path | None = None
@@ -41,6 +45,7 @@ class MaskSource:
     key_colour: tuple[int, int, int] | None = None
     tolerance: int = 0
     dilate: int = 0
+    invert: bool = False
 
     def __post_init__(self) -> None:
         if sum((self.masks is not None, self.alpha, self.key_colour is not None)) != 1:
@@ -51,6 +56,8 @@ class MaskSource:
             raise DataError("tolerance and dilate cannot be negative")
         if self.tolerance and self.key_colour is None:
             raise DataError("a tolerance goes with a key colour; give both or neither")
+        if self.invert and self.masks is None:
+            raise DataError("invert goes with masks; give both or neither")
 
     def hidden(self, picture: Image.Image, path: Path, name: Path) -> Tensor:
         """Bool (1, 1, H, W), True where the picture is to be filled.
@@ -84,7 +91,8 @@ class MaskSource:
                 f"{found}: the mask is {mask.shape[0]} x {mask.shape[1]}, its picture {path} is "
                 f"{picture.height} x {picture.width} (height x width)"
             )
-        return mask
+        hidden: Hidden = mask != self.invert
+        return hidden
 
 
 def _mask_file(folder: Path, name: Path) -> Path:
@@ -129,6 +137,8 @@ def complete_files(
     source: MaskSource | None = None,
     samples: int | None = None,
     blend: Blend = "none",
+    *,
+    warn: Callable[[str], None] = log.warning,
 ) -> Iterator[CompletedFile]:
     """Complete pictures one by one into `out`: NAME.png and NAME.mask.png, white where pixels were made.
 
@@ -137,6 +147,7 @@ def complete_files(
     what its sensor hides. Nothing is ever overwritten: raises DataError before the first picture is written
     when an output exists, when two would be one, when a picture or its mask cannot be used, or when there is
     no `source` and the run needs one. `samples`, `blend`: as for `TrainedRun.complete`.
+    `warn` is told, before the first is written, of pictures of which more than half is hidden.
     """
     if source is None and run.needs_masks:
         raise DataError("say where the hidden pixels are told: exactly one of masks, alpha and a key colour")
@@ -145,14 +156,49 @@ def complete_files(
         for path, name in find_pictures(pictures)
     ]
     _require_new([file for *_, written, mask in jobs for file in (*written, mask)])
-    for path, name, *_ in jobs:  # the last one's fault is told before the first is written
-        _read(run, path, name, source)
+    looks = [
+        _look(run, path, name, source) for path, name, *_ in jobs
+    ]  # faults are told before any is written
+    _warn_of_much(looks, source, warn)
     for path, name, written, mask in jobs:
         hidden, pixels = _read(run, path, name, source)
         observed = None if hidden is None else ~hidden
         fills = run.complete(to_float(pixels), observed, samples=samples, blend=blend)
         fills = fills if samples is not None else fills[None]
         yield _write(run, CompletedFile(path, written, mask), pixels, hidden, fills)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What is worth a warning about a picture."""
+
+    path: Path
+    hidden: float  # share of its pixels
+
+
+def _look(run: TrainedRun, path: Path, name: Path, source: MaskSource | None) -> _Look:
+    """Read a picture as it will be completed. Raises DataError where it or its mask cannot be used."""
+    hidden, _ = _read(run, path, name, source)
+    return _Look(path, 0.0 if hidden is None else float(hidden.float().mean()))
+
+
+def _warn_of_much(looks: Sequence[_Look], source: MaskSource | None, warn: Callable[[str], None]) -> None:
+    """One line for all that are hidden altogether, and one for all of which more than half is."""
+    remedy = "see whether that is meant"
+    if source is not None and source.masks is not None:
+        remedy = f"if the masks are the wrong way round, use {'--no-invert' if source.invert else '--invert'}"
+    whole = [look for look in looks if look.hidden == 1]
+    if whole:
+        warn(f"everything is hidden in {_named(whole)}; {remedy}")
+    most = [look for look in looks if MUCH < look.hidden < 1]
+    if most:
+        warn(f"more than half is hidden ({most[0].hidden:.1%}) in {_named(most)}; {remedy}")
+
+
+def _named(looks: Sequence[_Look]) -> str:
+    """The first of them, and how many more there are."""
+    more = len(looks) - 1
+    return f"{looks[0].path}" + (f" and {more} more picture{'s' * (more > 1)}" if more else "")
 
 
 def _outputs(stem: Path, samples: int | None) -> tuple[Path, ...]:

@@ -412,9 +412,18 @@ def test_complete_keeps_what_is_seen_and_writes_the_mask(finished, tmp_path):
     assert told["made"] > hidden.mean()
 
 
+INVERTED = [  # whether the run's masks were white where known, what is said, and what becomes of a black mask
+    (False, (), "0.0%"),
+    (False, ("--invert",), "100.0%"),
+    (True, (), "100.0%"),
+    (True, ("--no-invert",), "0.0%"),
+]
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
+        (("--alpha", "--invert"), "--invert goes with --masks"),
         ((), "exactly one of masks, alpha and a key colour"),
         (("--alpha", "--key-colour", "#ffffff"), "exactly one of"),
         (("--alpha", "--tolerance", "3"), "--tolerance goes with --key-colour"),
@@ -428,6 +437,22 @@ def test_complete_refuses_what_cannot_work(finished, tmp_path, flags, said):
     done = cli("complete", finished, tmp_path / "picture.png", "--out", tmp_path / "out", *flags)
     assert done.exit_code == 2 and said in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("before", "flags", "made"), INVERTED)
+def test_complete_reads_masks_the_way_round_that_the_run_did(
+    finished, tmp_path, before, flags, made, monkeypatch
+):
+    from ambientkit import completion
+
+    monkeypatch.setattr(completion, "_white_is_known", lambda _plan: before)
+    Image.new("RGB", (16, 16), "white").save(tmp_path / "picture.png")
+    Image.new("L", (16, 16)).save(tmp_path / "mask.png")
+    given = (tmp_path / "picture.png", "--masks", tmp_path / "mask.png", "--out", tmp_path / "out")
+    done = cli("complete", finished, *given, *flags)
+    assert done.exit_code == 0 and f"{made} made" in done.stdout
+    assert ("is read so; --no-invert" in done.stderr) == (before and not flags)
+    assert ("warning: everything is hidden in" in done.stderr) == (made == "100.0%")
 
 
 def test_generate_with_a_run_that_completes_is_refused(finished, tmp_path):

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ambientkit import Engine, Generator
-from ambientkit.completion import TrainedRun
+from ambientkit.completion import TrainedRun, _white_is_known
 from ambientkit.errors import InputError
 from ambientkit.machine import choose
 
@@ -226,3 +226,13 @@ def test_a_run_that_composites_asks_which_pixels_are_observed(folders):
     images, _ = picture(1, 16, 16)
     with pytest.raises(InputError, match="must know which pixels are observed; say it with `observed`"):
         opened(folders, "fill").complete(images)
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_run_knows_which_way_round_its_masks_were(tmp_path, inverted):
+    arriving = (f"data.source.source={tmp_path}", "data.source.masks=masks", f"data.source.invert={inverted}")
+    colour = "black" if inverted else "white"
+    drawn = f"measurement={{kind: mask_from_data, folder: '{tmp_path}', hidden: {colour}}}"
+    engine = Engine(discover=False)
+    assert _white_is_known(engine.load("incomplete_faces", *arriving)) == inverted
+    assert _white_is_known(engine.load("quickstart", drawn, "data.flip=false")) == inverted

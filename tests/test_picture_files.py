@@ -202,6 +202,32 @@ def test_a_mask_means_to_complete_what_it_means_to_training(run, name, tmp_path)
     check(done, pixels(), hidden)
 
 
+def test_inverted_masks_are_white_where_pixels_are_known(run, tmp_path):
+    picture = save(tmp_path / "a.png", pixels())
+    mask = save(tmp_path / "mask.png", np.uint8(~hole()) * 255)
+    (done,) = complete(run, [picture], tmp_path / "out", masks=mask, invert=True)
+    check(done, pixels(), hole())
+    with pytest.raises(DataError, match="invert goes with masks"):
+        MaskSource(alpha=True, invert=True)
+
+
+@pytest.mark.parametrize("invert", [False, True])
+def test_much_that_is_hidden_is_warned_of_before_anything_is_written(run, tmp_path, invert):
+    holes = {"a": ~hole(), "b": hole(), "c": np.ones((9, 14), bool), "d": ~hole(), "e": hole() | True}
+    for name, hidden in holes.items():
+        save(tmp_path / "in" / f"{name}.png", pixels())
+        save(tmp_path / "masks" / f"{name}.png", np.uint8(hidden != invert) * 255)
+    told: list[str] = []
+    source = MaskSource(masks=tmp_path / "masks", invert=invert)
+    next(complete_files(run, [tmp_path / "in"], tmp_path / "out", source, warn=told.append))
+    flag = "--no-invert" if invert else "--invert"
+    remedy = f"if the masks are the wrong way round, use {flag}"
+    assert told == [
+        f"everything is hidden in {tmp_path / 'in' / 'c.png'} and 1 more picture; {remedy}",
+        f"more than half is hidden (90.5%) in {tmp_path / 'in' / 'a.png'} and 1 more picture; {remedy}",
+    ]
+
+
 # What is written --------------------------------------------------------------------------------
 
 
