@@ -279,7 +279,7 @@ def complete(
     generator was shown what its sensor hides. Beside each
     picture a mask says what was made. Completed pixels are invented: they are no evidence.
     """
-    from ambientkit.picture_files import MaskSource, complete_files, find_pictures
+    from ambientkit.picture_files import MaskSource, complete_files, find_pictures, own_folders
 
     if invert is not None and masks is None:
         raise InputError("--invert goes with --masks; give both or neither")
@@ -294,7 +294,7 @@ def complete(
         )
     inverted = masks is not None and (trained.white_is_known if invert is None else invert)
     source = MaskSource(masks, alpha, key_colour, tolerance, dilate, inverted) if told else None
-    total, done = len(find_pictures(pictures)), []
+    total, done = len(find_pictures(pictures, own_folders(out, source))), []
 
     def warn(text: str) -> None:
         shell.note(f"warning: {text}")

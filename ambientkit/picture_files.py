@@ -20,7 +20,7 @@ from ambientkit.completion import TrainedRun
 from ambientkit.durable import write_bytes
 from ambientkit.errors import DataError
 from ambientkit.levels import to_eight_bits, to_float
-from ambientkit.pictures import HALF_OPAQUE, SUFFIXES, converted, read_mask, read_picture
+from ambientkit.pictures import HALF_OPAQUE, SUFFIXES, converted, picture_names, read_mask, read_picture
 
 DEEP_MODES = ("I", "F")  # 16 bits, 32 bits and float; what PIL makes of them in 8 bits is cut off, not scaled
 GREY_MODES = ("1", "L", "LA")
@@ -114,13 +114,17 @@ class CompletedFile:
     made: float = 0.0  # share of the pixels that were made
 
 
-def find_pictures(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
-    """(picture, its name below the output folder without suffix) for files and folders of pictures."""
+def find_pictures(paths: Sequence[Path], but: Sequence[Path] = ()) -> list[tuple[Path, Path]]:
+    """(picture, its name below the output folder without suffix) for files and folders of pictures.
+
+    Of folders, what `picture_names` leaves out is left out, and what lies in one of `but` below them.
+    Raises DataError where a path is not there, or there are no pictures.
+    """
     found = []
     for path in paths:
         if path.is_dir():
-            inner = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-            found += [(p, p.relative_to(path).with_suffix("")) for p in inner]
+            inner = picture_names(path, but=but)
+            found += [(path / name, Path(name).with_suffix("")) for name in inner]
         elif path.is_file():
             found.append((path, Path(path.stem)))
         else:
@@ -128,6 +132,11 @@ def find_pictures(paths: Sequence[Path]) -> list[tuple[Path, Path]]:
     if not found:
         raise DataError(f"{', '.join(map(str, paths))}: no pictures there")
     return found
+
+
+def own_folders(out: Path, source: MaskSource | None) -> list[Path]:
+    """Folders that hold no pictures to complete, wherever they lie: that of the results, and the masks'."""
+    return [out] if source is None or source.masks is None else [out, source.masks]
 
 
 def complete_files(
@@ -147,13 +156,14 @@ def complete_files(
     what its sensor hides. Nothing is ever overwritten: raises DataError before the first picture is written
     when an output exists, when two would be one, when a picture or its mask cannot be used, or when there is
     no `source` and the run needs one. `samples`, `blend`: as for `TrainedRun.complete`.
+    Pictures in `out` and in the folder of masks are left out where those lie in a folder of pictures.
     `warn` is told, before the first is written, of pictures of which more than half is hidden.
     """
     if source is None and run.needs_masks:
         raise DataError("say where the hidden pixels are told: exactly one of masks, alpha and a key colour")
     jobs = [
         (path, name, _outputs(out / name, samples), out / f"{name}.mask.png")
-        for path, name in find_pictures(pictures)
+        for path, name in find_pictures(pictures, own_folders(out, source))
     ]
     _require_new([file for *_, written, mask in jobs for file in (*written, mask)])
     looks = [

@@ -5,8 +5,9 @@ What becomes of files that are odd or broken is told on the page `docs/data.md`.
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -26,6 +27,8 @@ MOST_GREY = 0.02
 """Share of a mask that may be grey, for soft edges."""
 HALF_OPAQUE = 128
 """Pixels with less alpha count as transparent."""
+MACS_OWN = "__MACOSX"
+"""Folder of a Mac's archives for what belongs to the files beside it: no pictures, though they end so."""
 ORIENTATION = 0x0112
 SIXTEEN_BITS = frozenset({"I;16", "I;16L", "I;16B", "I"})
 
@@ -42,6 +45,27 @@ def unreadable(path: Path, error: Exception) -> UnreadableError:
     if isinstance(error, FileNotFoundError):
         return UnreadableError(f"{path}: there is no such file")
     return UnreadableError(f"{path}: cannot be read as a picture: {str(error) or type(error).__name__}")
+
+
+def picture_names(root: Path, recursive: bool = True, but: Sequence[Path] = ()) -> list[str]:
+    """Names of the picture files below `root`, by their ending, relative, with slashes, sorted.
+
+    Names that begin with a dot are left out, and what lies in such folders, in `__MACOSX` or in one of `but`.
+    """
+    found, barred = [], {folder.resolve() for folder in but}
+    for folder, below, files in os.walk(root):
+        below[:] = [name for name in below if recursive and _is_entered(Path(folder, name), barred)]
+        found += [
+            Path(folder, name).relative_to(root).as_posix()
+            for name in files
+            if Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def _is_entered(folder: Path, barred: set[Path]) -> bool:
+    own = folder.name.startswith(".") or folder.name == MACS_OWN
+    return not own and folder.resolve() not in barred
 
 
 @contextmanager

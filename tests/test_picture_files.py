@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ambientkit_plugins.folders.dataset import find_pictures as find_folder_pictures
 from ambientkit_plugins.incomplete import IncompleteOptions
 from ambientkit_plugins.incomplete.dataset import open_incomplete
 from PIL import Image
@@ -299,6 +300,26 @@ def test_files_that_are_no_pictures_or_not_there_are_named(run, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="no pictures there"):
         find_pictures([tmp_path / "empty"])
+
+
+def test_files_of_a_mac_and_hidden_ones_are_left_out_of_folders(run, tmp_path):
+    save(tmp_path / "in" / "a.png", pixels())
+    for name in ("._a.png", ".trash/b.png", "__MACOSX/c.png", "deep/__MACOSX/d.png", "deep/._e.png"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"not a picture")
+    assert find_pictures([tmp_path / "in"]) == [(tmp_path / "in" / "a.png", Path("a"))]
+    assert find_folder_pictures(tmp_path / "in") == ["a.png"]
+    (done,) = complete(run, [tmp_path / "in"], tmp_path / "out", key_colour=(0, 0, 0))
+    assert done.source == tmp_path / "in" / "a.png"
+
+
+def test_results_and_masks_below_the_pictures_are_not_completed(run, tmp_path):
+    save(tmp_path / "a.png", pixels())
+    save(tmp_path / "masks" / "a.png", np.uint8(hole()) * 255)
+    complete(run, [tmp_path], tmp_path / "done", masks=tmp_path / "masks")
+    assert sorted(each.name for each in (tmp_path / "done").rglob("*")) == ["a.mask.png", "a.png"]
+    with pytest.raises(DataError, match=r"done/a\.png: exists already"):
+        complete(run, [tmp_path], tmp_path / "done", masks=tmp_path / "masks")
 
 
 def test_sixteen_bits_are_refused_for_they_would_be_cut_off(run, tmp_path):

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ambientkit import Dataset
 from ambientkit.errors import DataError
-from ambientkit.pictures import SUFFIXES, UnreadableError, picture_size, shows_through
+from ambientkit.pictures import SUFFIXES, UnreadableError, picture_names, picture_size, shows_through
 
 from .pictures import Framing, Size, load_pixels
 
@@ -60,19 +60,11 @@ def find_pictures(root: Path, recursive: bool = True, option: str = "data.source
     """
     if not root.is_dir():
         raise DataError(f"{root.absolute()}: there is no such folder; set {option} to one with pictures")
-    names = sorted(_walk(root, recursive))
+    names = picture_names(root, recursive)
     if not names:
         kinds, more = " ".join(sorted(SUFFIXES)), "" if recursive else ", or `recursive: true`"
         raise DataError(f"{root}: no pictures there (looked for {kinds}); set {option}{more}")
     return names
-
-
-def _walk(root: Path, recursive: bool) -> Iterator[str]:
-    for folder, below, files in os.walk(root):
-        below[:] = [name for name in below if recursive and not name.startswith(".")]
-        for name in files:
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
-                yield (Path(folder) / name).relative_to(root).as_posix()
 
 
 def warn_of_transparency(root: Path, names: Sequence[str]) -> None:
