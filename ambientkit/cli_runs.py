@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -33,8 +33,13 @@ from ambientkit.processes import own_rank
 from ambientkit.run_folder import RunSummary, list_runs, read_run, summarise
 
 if TYPE_CHECKING:
+    from ambientkit.completion import TrainedRun
     from ambientkit.engine import Engine, RunResult
+    from ambientkit.picture_files import CompletedFile, MaskSource
     from ambientkit.recipe import Plan
+
+LEAST_SHOWN = 0.0005
+"""A smaller share of pixels would read as none with one digit of a per cent."""
 
 
 @click.command(
@@ -241,6 +246,13 @@ def _colour(
     "--dilate", type=click.IntRange(0), default=0, show_default=True, help="Grow the holes by so many pixels."
 )
 @click.option("--samples", type=click.IntRange(1), help="So many different fills a picture, from a latent.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the latents, where the generator takes one.",
+)
 @blend_option
 @click.option(
     "--out",
@@ -248,6 +260,11 @@ def _colour(
     default=Path("completed"),
     show_default=True,
     help="Folder for the pictures.",
+)
+@click.option(
+    "--skip-existing",
+    is_flag=True,
+    help="Skip pictures whose results and mask are all in --out: an interrupted job goes on.",
 )
 @checkpoint_option
 @device_option
@@ -265,8 +282,10 @@ def complete(
     tolerance: int,
     dilate: int,
     samples: int | None,
+    seed: int,
     blend: Blend,
     out: Path,
+    skip_existing: bool,
     checkpoint: str,
     device: str,
     as_json: bool,
@@ -279,37 +298,88 @@ def complete(
     generator was shown what its sensor hides. Beside each
     picture a mask says what was made. Completed pixels are invented: they are no evidence.
     """
-    from ambientkit.picture_files import MaskSource, complete_files, find_pictures, own_folders
+    from ambientkit.picture_files import complete_files, find_pictures, own_folders
 
     if invert is not None and masks is None:
         raise InputError("--invert goes with --masks; give both or neither")
     if tolerance and key_colour is None:
         raise InputError("--tolerance goes with --key-colour; give both or neither")
-    told = masks is not None or alpha or key_colour is not None
     trained = engine.open(folder, checkpoint=checkpoint, device=device)
-    if masks is not None and invert is None and trained.white_is_known:
-        shell.note(
-            f"{folder}: was trained with masks that are white where pixels are known, and {masks} is read "
-            "so; --no-invert fills where it is white"
-        )
-    inverted = masks is not None and (trained.white_is_known if invert is None else invert)
-    source = MaskSource(masks, alpha, key_colour, tolerance, dilate, inverted) if told else None
-    total, done = len(find_pictures(pictures, own_folders(out, source))), []
-
-    def warn(text: str) -> None:
-        shell.note(f"warning: {text}")
-
-    with shell.progress() as progress:
-        for each in complete_files(trained, pictures, out, source, samples, blend, warn=warn):
-            done.append(each)
-            progress("completing", len(done), total)
+    inverted = _inverted(shell, trained, masks, invert)
+    source = _mask_source(masks, alpha, key_colour, tolerance, dilate, inverted)
+    work = complete_files(
+        trained,
+        pictures,
+        out,
+        source,
+        samples,
+        blend,
+        seed=seed,
+        skip_existing=skip_existing,
+        warn=partial(_warn, shell),
+    )
+    done = _completed(shell, work, len(find_pictures(pictures, own_folders(out, source))))
     if as_json:
         print_json([asdict(each) for each in done])
         return
     for each in done:
-        click.echo(f"{each.source}: {each.made:.1%} made, {', '.join(map(str, each.written))}")
-        if not each.made:
-            warn(f"{each.source}: nothing in it is hidden, so nothing was made")
+        _tell(shell, each)
+
+
+def _inverted(shell: Shell, trained: TrainedRun, masks: Path | None, invert: bool | None) -> bool:
+    """Whether masks are white where pixels are known; said where the run's recipe decides it."""
+    if masks is None or invert is not None:
+        return bool(invert)
+    if trained.white_is_known:
+        shell.note(
+            f"{trained.folder}: was trained with masks that are white where pixels are known, and {masks} is "
+            "read so; --no-invert fills where it is white"
+        )
+    return trained.white_is_known
+
+
+def _mask_source(
+    masks: Path | None,
+    alpha: bool,
+    key_colour: tuple[int, int, int] | None,
+    tolerance: int,
+    dilate: int,
+    inverted: bool,
+) -> MaskSource | None:
+    """None where nothing was said about what is hidden."""
+    from ambientkit.picture_files import MaskSource
+
+    told = masks is not None or alpha or key_colour is not None
+    return MaskSource(masks, alpha, key_colour, tolerance, dilate, inverted) if told else None
+
+
+def _completed(shell: Shell, work: Iterator[CompletedFile], total: int) -> list[CompletedFile]:
+    """Do the work; where it ends early, say how far it came."""
+    done: list[CompletedFile] = []
+    try:
+        with shell.progress() as progress:
+            for each in work:
+                done.append(each)
+                progress("completing", len(done), total)
+    except BaseException:
+        if done:
+            shell.note(f"{len(done)} of {total} pictures are done; --skip-existing goes on with the others")
+        raise
+    return done
+
+
+def _tell(shell: Shell, each: CompletedFile) -> None:
+    if each.skipped:
+        click.echo(f"{each.source}: skipped, for it was done already, {', '.join(map(str, each.written))}")
+        return
+    share = "<0.1%" if 0 < each.made < LEAST_SHOWN else f"{each.made:.1%}"
+    click.echo(f"{each.source}: {share} made, {', '.join(map(str, each.written))}")
+    if not each.made:
+        _warn(shell, f"{each.source}: nothing in it is hidden, so nothing was made")
+
+
+def _warn(shell: Shell, text: str) -> None:
+    shell.note(f"warning: {text}")
 
 
 @click.command(epilog=examples("ambientkit generate runs/mnist/0001-seed0 -n 64 --out made"))

@@ -20,10 +20,21 @@ from ambientkit.completion import TrainedRun
 from ambientkit.durable import write_bytes
 from ambientkit.errors import DataError
 from ambientkit.levels import to_eight_bits, to_float
-from ambientkit.pictures import HALF_OPAQUE, SUFFIXES, converted, picture_names, read_mask, read_picture
+from ambientkit.pictures import (
+    HALF_OPAQUE,
+    SUFFIXES,
+    converted,
+    flattened,
+    has_deep_channels,
+    is_transparent,
+    picture_names,
+    read_mask,
+    read_picture,
+)
 
-DEEP_MODES = ("I", "F")  # 16 bits, 32 bits and float; what PIL makes of them in 8 bits is cut off, not scaled
-GREY_MODES = ("1", "L", "LA")
+SPACES = {1: b"GRAY", 3: b"RGB "}  # of a colour profile, by the channels of what is written
+DONE = "give another --out, or --skip-existing to go on with the pictures that are not done"
+PART_DONE = "what else belongs to its picture is not there, so remove it, or give another --out"
 MUCH = 0.5  # share of hidden pixels from which a mask may be the wrong way round
 log = logging.getLogger("ambientkit")
 Array = npt.NDArray[np.uint8]
@@ -78,9 +89,13 @@ class MaskSource:
             if not picture.has_transparency_data:
                 raise DataError(f"{path}: has no alpha channel; give --masks or --key-colour")
             return np.asarray(converted(path, picture, "RGBA").getchannel("A")) < HALF_OPAQUE
-        colours = np.asarray(converted(path, picture, "RGB")).astype(int)
+        colours = np.asarray(self.colours(picture, path)).astype(int)
         near: Hidden = (np.abs(colours - np.array(self.key_colour)) <= self.tolerance).all(axis=-1)
         return near
+
+    def colours(self, picture: Image.Image, path: Path) -> Image.Image:
+        """The picture in RGB as in training: as it is where alpha tells what is hidden, else over white."""
+        return converted(path, picture, "RGB") if self.alpha else flattened(path, picture, 3)
 
     def _from_file(self, picture: Image.Image, path: Path, name: Path) -> Hidden:
         assert self.masks is not None
@@ -112,6 +127,12 @@ class CompletedFile:
     written: tuple[Path, ...]
     mask: Path
     made: float = 0.0  # share of the pixels that were made
+    skipped: bool = False  # all of it was there already
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All that is written."""
+        return (*self.written, self.mask)
 
 
 def find_pictures(paths: Sequence[Path], but: Sequence[Path] = ()) -> list[tuple[Path, Path]]:
@@ -147,35 +168,51 @@ def complete_files(
     samples: int | None = None,
     blend: Blend = "none",
     *,
+    seed: int = 0,
+    skip_existing: bool = False,
     warn: Callable[[str], None] = log.warning,
 ) -> Iterator[CompletedFile]:
     """Complete pictures one by one into `out`: NAME.png and NAME.mask.png, white where pixels were made.
 
-    Observed pixels keep their 8-bit values, EXIF data are dropped. A run that restores whole pictures
-    (`composite: false`) makes every pixel anew, and can do without masks unless its generator was shown
-    what its sensor hides. Nothing is ever overwritten: raises DataError before the first picture is written
-    when an output exists, when two would be one, when a picture or its mask cannot be used, or when there is
-    no `source` and the run needs one. `samples`, `blend`: as for `TrainedRun.complete`.
+    Observed pixels keep their 8-bit values, laid over white where they are transparent unless alpha tells
+    what is hidden; EXIF data are dropped, a colour profile is kept where it fits the channels. A run that
+    restores whole pictures (`composite: false`) makes every pixel anew, and can do without masks unless its
+    generator was shown what its sensor hides. Nothing is ever overwritten: raises DataError before the first
+    picture is written when an output exists, when two would be one, when a picture or its mask cannot be
+    used, or when there is no `source` and the run needs one. `samples`, `blend`, `seed`: as for
+    `TrainedRun.complete`. With `skip_existing` a picture whose results and mask are all there is not made
+    again, and comes first, as `skipped`.
     Pictures in `out` and in the folder of masks are left out where those lie in a folder of pictures.
-    `warn` is told, before the first is written, of pictures of which more than half is hidden.
+    `warn` is told, before the first is written, of pictures that are transparent and of those of which more
+    than half is hidden.
     """
     if source is None and run.needs_masks:
         raise DataError("say where the hidden pixels are told: exactly one of masks, alpha and a key colour")
-    jobs = [
-        (path, name, _outputs(out / name, samples), out / f"{name}.mask.png")
-        for path, name in find_pictures(pictures, own_folders(out, source))
-    ]
-    _require_new([file for *_, written, mask in jobs for file in (*written, mask)])
-    looks = [
-        _look(run, path, name, source) for path, name, *_ in jobs
-    ]  # faults are told before any is written
+    jobs = _planned(find_pictures(pictures, own_folders(out, source)), out, samples)
+    _require_apart([file for _, job in jobs for file in job.files])
+    ready = {job: None for _, job in jobs if skip_existing and all(file.exists() for file in job.files)}
+    jobs = [(name, job) for name, job in jobs if job not in ready]
+    _require_new([file for _, job in jobs for file in job.files], PART_DONE if skip_existing else DONE)
+    looks = [_look(run, job.source, name, source) for name, job in jobs]  # all faults before the first result
+    _warn_of_transparency(looks, warn)
     _warn_of_much(looks, source, warn)
-    for path, name, written, mask in jobs:
-        hidden, pixels = _read(run, path, name, source)
-        observed = None if hidden is None else ~hidden
-        fills = run.complete(to_float(pixels), observed, samples=samples, blend=blend)
-        fills = fills if samples is not None else fills[None]
-        yield _write(run, CompletedFile(path, written, mask), pixels, hidden, fills)
+    for job in ready:
+        yield replace(job, made=float(read_mask(job.mask).mean()), skipped=True)
+    for name, job in jobs:
+        read = _read(run, job.source, name, source)
+        observed = None if read.hidden is None else ~read.hidden
+        fills = run.complete(to_float(read.pixels), observed, samples=samples, seed=seed, blend=blend)
+        yield _write(run, job, read, fills if samples is not None else fills[None])
+
+
+def _planned(
+    found: Sequence[tuple[Path, Path]], out: Path, samples: int | None
+) -> list[tuple[Path, CompletedFile]]:
+    """The name of each picture, and what is to be written of it."""
+    return [
+        (name, CompletedFile(path, _outputs(out / name, samples), out / f"{name}.mask.png"))
+        for path, name in found
+    ]
 
 
 @dataclass(frozen=True)
@@ -184,12 +221,22 @@ class _Look:
 
     path: Path
     hidden: float  # share of its pixels
+    over_white: bool  # transparent in places, and not to tell what is hidden
 
 
 def _look(run: TrainedRun, path: Path, name: Path, source: MaskSource | None) -> _Look:
     """Read a picture as it will be completed. Raises DataError where it or its mask cannot be used."""
-    hidden, _ = _read(run, path, name, source)
-    return _Look(path, 0.0 if hidden is None else float(hidden.float().mean()))
+    read = _read(run, path, name, source)
+    return _Look(path, 0.0 if read.hidden is None else float(read.hidden.float().mean()), read.over_white)
+
+
+def _warn_of_transparency(looks: Sequence[_Look], warn: Callable[[str], None]) -> None:
+    laid = [look for look in looks if look.over_white]
+    if laid:
+        warn(
+            f"transparent in places, which are laid over white: {_named(laid)}; if they are what is missing, "
+            "use --alpha"
+        )
 
 
 def _warn_of_much(looks: Sequence[_Look], source: MaskSource | None, warn: Callable[[str], None]) -> None:
@@ -217,40 +264,70 @@ def _outputs(stem: Path, samples: int | None) -> tuple[Path, ...]:
     return tuple(Path(f"{stem}.{number}.png") for number in range(samples))
 
 
-def _require_new(files: Sequence[Path]) -> None:
+def _require_apart(files: Sequence[Path]) -> None:
     seen: set[Path] = set()
     for file in files:
         if file in seen:
             raise DataError(
                 f"{file}: two pictures would be written there; complete them into different folders"
             )
-        if file.exists():
-            raise DataError(f"{file}: exists already; give another --out")
         seen.add(file)
 
 
-def _read(run: TrainedRun, path: Path, name: Path, source: MaskSource | None) -> tuple[Tensor | None, Tensor]:
-    """What is hidden, bool (1, 1, H, W), and the pixels, uint8 (1, C, H, W)."""
+def _require_new(files: Sequence[Path], remedy: str = "give another --out") -> None:
+    for file in files:
+        if file.exists():
+            raise DataError(f"{file}: exists already; {remedy}")
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A picture as it will be completed."""
+
+    pixels: Tensor  # uint8 (1, C, H, W)
+    hidden: Tensor | None  # bool (1, 1, H, W)
+    profile: bytes | None
+    over_white: bool
+
+
+def _read(run: TrainedRun, path: Path, name: Path, source: MaskSource | None) -> _Read:
+    if has_deep_channels(path):
+        raise DataError(f"{path}: has more than 8 bits a channel; convert it to 8 bits first")
     picture = read_picture(path)
     hidden = None if source is None else source.hidden(picture, path, name)
-    if picture.mode.startswith(DEEP_MODES):
-        raise DataError(f"{path}: has more than 8 bits a channel; convert it to 8 bits first")
-    channels = run.image_shape[0]
-    if channels == 1 and picture.mode not in GREY_MODES:
+    colours = flattened(path, picture, 3) if source is None else source.colours(picture, path)
+    pixels, channels = _pixels(colours), run.image_shape[0]
+    if channels == 1:
+        _require_grey(path, pixels, hidden)
+        pixels = pixels[:, :1]
+    over_white = is_transparent(picture) and not (source is not None and source.alpha)
+    return _Read(pixels, hidden, _profile(picture, channels), over_white)
+
+
+def _require_grey(path: Path, pixels: Tensor, hidden: Tensor | None) -> None:
+    """By its pixels: grey is kept in palettes and in RGB, too. What is hidden may have any colour."""
+    coloured = (pixels != pixels[:, :1]).any(dim=1, keepdim=True)
+    if bool((coloured if hidden is None else coloured & ~hidden).any()):
         raise DataError(f"{path}: is in colour, and this run was trained on grey pictures; convert it first")
-    return hidden, _pixels(converted(path, picture, "L" if channels == 1 else "RGB"))
 
 
-def _write(
-    run: TrainedRun, file: CompletedFile, pixels: Tensor, hidden: Tensor | None, fills: Tensor
-) -> CompletedFile:
+def _profile(picture: Image.Image, channels: int) -> bytes | None:
+    """The picture's ICC profile, unless it is for colours that are not written, such as CMYK."""
+    profile = picture.info.get("icc_profile")
+    fits = isinstance(profile, bytes) and profile[16:20] == SPACES.get(channels)
+    return profile if fits else None
+
+
+def _write(run: TrainedRun, file: CompletedFile, read: _Read, fills: Tensor) -> CompletedFile:
+    pixels, hidden = read.pixels, read.hidden
     made = (
         hidden if run.composite and hidden is not None else torch.ones_like(pixels[:, :1], dtype=torch.bool)
     )
+    contents = [_png(torch.where(made, to_eight_bits(fill), pixels)[0], read.profile) for fill in fills]
+    contents.append(_png(made[0].to(torch.uint8) * 255))
     file.mask.parent.mkdir(parents=True, exist_ok=True)
-    _save(made[0].to(torch.uint8) * 255, file.mask)
-    for fill, written in zip(fills, file.written, strict=True):
-        _save(torch.where(made, to_eight_bits(fill), pixels)[0], written)
+    for path, content in zip(file.files, contents, strict=True):  # at one go: a part is hardly ever left
+        write_bytes(path, content)
     return replace(file, made=float(made.float().mean()))
 
 
@@ -262,12 +339,12 @@ def _pixels(picture: Image.Image) -> Tensor:
     )
 
 
-def _save(pixels: Tensor, path: Path) -> None:
-    """Whole or not at all: what is half written would be taken for done."""
+def _png(pixels: Tensor, profile: bytes | None = None) -> bytes:
+    """The file of a picture, uint8 (C, H, W)."""
     array: Array = pixels.permute(1, 2, 0).numpy()
-    content = BytesIO()
-    Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array).save(content, format="PNG")
-    write_bytes(path, content.getvalue())
+    content, picture = BytesIO(), Image.fromarray(array.squeeze(-1) if array.shape[-1] == 1 else array)
+    picture.save(content, format="PNG", icc_profile=profile)
+    return content.getvalue()
 
 
 def save_pictures(make: Callable[[], Tensor], count: int, out: Path) -> list[Path]:
@@ -280,5 +357,5 @@ def save_pictures(make: Callable[[], Tensor], count: int, out: Path) -> list[Pat
     images = make()
     out.mkdir(parents=True, exist_ok=True)
     for image, file in zip(images, files, strict=True):
-        _save(to_eight_bits(image), file)
+        write_bytes(file, _png(to_eight_bits(image)))
     return files

@@ -30,6 +30,11 @@ HALF_OPAQUE = 128
 MACS_OWN = "__MACOSX"
 """Folder of a Mac's archives for what belongs to the files beside it: no pictures, though they end so."""
 ORIENTATION = 0x0112
+DEEP_MODES = ("I", "F")
+"""How modes of more than 8 bits begin."""
+PNG_BITS = 24
+"""Place of the bit depth in a PNG file."""
+TIFF_BITS = 258
 SIXTEEN_BITS = frozenset({"I;16", "I;16L", "I;16B", "I"})
 
 
@@ -104,11 +109,7 @@ def read_flat(path: Path, channels: int, content: bytes | None = None) -> Image.
 
     Raises UnreadableError, for floating-point pictures too: nobody knows their range.
     """
-    picture = read_picture(path, content)
-    try:
-        return flatten(picture, channels)
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error) from error
+    return flattened(path, read_picture(path, content), channels)
 
 
 def read_mask(path: Path) -> NDArray[np.bool_]:
@@ -118,10 +119,7 @@ def read_mask(path: Path) -> NDArray[np.bool_]:
     in a range of its own: values 0 and 1, or 8 bits kept in 16.
     """
     picture = read_picture(path)
-    try:
-        levels = np.asarray(flatten(picture, 1))
-    except (OSError, ValueError) as error:
-        raise unreadable(path, error) from error
+    levels = np.asarray(flattened(path, picture, 1))
     _require_opaque_mask(path, picture)
     _require_white(path, picture, levels)
     grey = float(((levels > GREYS[0]) & (levels < GREYS[1])).mean())
@@ -177,6 +175,36 @@ def converted(path: Path, picture: Image.Image, mode: str) -> Image.Image:
         return picture.convert(mode)
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
+
+
+def flattened(path: Path, picture: Image.Image, channels: int) -> Image.Image:
+    """`flatten` of what was read from a file. Raises UnreadableError where it cannot be."""
+    try:
+        return flatten(picture, channels)
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+
+
+def has_deep_channels(path: Path) -> bool:
+    """Whether a channel has more than 8 bits, by the file's header. Raises UnreadableError.
+
+    The mode of a decoded picture does not tell: of colours the decoder gives the upper 8 bits in silence.
+    """
+    with opened(path) as picture:
+        return picture.mode.startswith(DEEP_MODES) or _bits(path, picture) > 8
+
+
+def _bits(path: Path, picture: Image.Image) -> int:
+    """The most that a channel has in a file whose header was read; 8 for kinds that have no more."""
+    if picture.format == "PNG":
+        with path.open("rb") as file:
+            return file.read(PNG_BITS + 1)[PNG_BITS]
+    if picture.format == "TIFF":
+        return int(np.max(getattr(picture, "tag_v2", {}).get(TIFF_BITS, 8)))
+    tiles = getattr(picture, "tile", ())
+    if picture.format == "PPM" and tiles and isinstance(tiles[0].args, tuple):
+        return int(tiles[0].args[-1]).bit_length()  # the value of white
+    return 8
 
 
 def _require_file(path: Path) -> None:

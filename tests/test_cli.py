@@ -455,6 +455,34 @@ def test_complete_reads_masks_the_way_round_that_the_run_did(
     assert ("warning: everything is hidden in" in done.stderr) == (made == "100.0%")
 
 
+def test_an_interrupted_complete_says_how_far_it_came_and_goes_on(finished, tmp_path, monkeypatch):
+    from ambientkit.completion import TrainedRun
+
+    sound, seeds = TrainedRun.complete, []
+
+    def interrupted(run, *given, seed, **options):
+        seeds.append(seed)
+        if len(seeds) == 2:
+            raise KeyboardInterrupt
+        return sound(run, *given, seed=seed, **options)
+
+    monkeypatch.setattr(TrainedRun, "complete", interrupted)
+    pixels = np.zeros((50, 50, 3), np.uint8)
+    pixels[0, 0] = 255
+    (tmp_path / "in").mkdir()
+    for name in "abc":
+        Image.fromarray(pixels).save(tmp_path / "in" / f"{name}.png")
+    given = ("complete", finished, tmp_path / "in", "--key-colour", "#ffffff", "--seed", "7")
+    given = (*given, "--out", tmp_path / "out")
+    done = cli(*given)
+    assert done.exit_code == 130 and seeds == [7, 7]
+    assert "1 of 3 pictures are done; --skip-existing goes on with the others" in done.stderr
+    done = cli(*given, "--skip-existing")
+    assert done.exit_code == 0, done.output
+    told = [line.partition("in/")[2].partition(",")[0] for line in done.stdout.splitlines()]
+    assert told == ["a.png: skipped", "b.png: <0.1% made", "c.png: <0.1% made"]
+
+
 def test_generate_with_a_run_that_completes_is_refused(finished, tmp_path):
     done = cli("generate", finished, "-n", 2, "--out", tmp_path / "out", "--device", "cpu")
     assert done.exit_code == 2 and "use `complete`" in done.stderr

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -264,6 +267,105 @@ def test_grey_pictures_stay_grey(tmp_path):
     check(done, array, hole())
 
 
+def test_what_is_grey_is_told_by_its_seen_pixels(tmp_path):
+    run = TrainedRun(Black(), choose("cpu", "fp32"), (1, 16, 16), 1.0, Path("run"))
+    grey = pixels()[..., 0].copy()
+    array = np.dstack([grey] * 3)
+    mask = save(tmp_path / "mask.png", hole().astype(np.uint8) * 255)
+    Image.fromarray(grey).convert("P").save(tmp_path / "palette.png")
+    given = [save(tmp_path / "rgb.png", array), tmp_path / "palette.png"]
+    array[hole()] = (255, 0, 255)
+    given.append(save(tmp_path / "pink.png", array))
+    for done in complete(run, given, tmp_path / "out", masks=mask):
+        check(done, grey, hole())
+    array[0, 0] = (10, 11, 10)
+    with pytest.raises(DataError, match=r"colour\.png: is in colour, and this run"):
+        complete(run, [save(tmp_path / "colour.png", array)], tmp_path / "out", masks=mask)
+
+
+def test_transparent_pixels_are_laid_over_white_and_warned_of(run, tmp_path):
+    array = np.dstack([pixels(), np.full((9, 14), 255, np.uint8)])
+    array[0, :2] = (200, 0, 0, 0), (200, 0, 0, 127)
+    picture = save(tmp_path / "a.png", array)
+    mask = save(tmp_path / "mask.png", hole().astype(np.uint8) * 255)
+    told: list[str] = []
+    (done,) = complete_files(run, [picture], tmp_path / "out", MaskSource(masks=mask), warn=told.append)
+    flat = array[..., :3].copy()
+    flat[0, :2] = (255, 255, 255), (228, 128, 128)
+    check(done, flat, hole())
+    assert len(told) == 1 and "laid over white: " in told[0] and "a.png; if they are what is" in told[0]
+    (done,) = complete(run, [picture], tmp_path / "key", key_colour=(255, 255, 255))
+    check(done, flat, (flat == 255).all(-1))
+    told.clear()
+    opaque = save(tmp_path / "b.png", np.dstack([pixels(), np.full((9, 14), 255, np.uint8)]))
+    list(complete_files(run, [opaque], tmp_path / "out", MaskSource(masks=mask), warn=told.append))
+    list(complete_files(run, [picture], tmp_path / "alpha", MaskSource(alpha=True), warn=told.append))
+    assert told == [] and (read(tmp_path / "alpha" / "a.png")[0, 2] == array[0, 2, :3]).all()
+
+
+@pytest.mark.parametrize("space", [b"RGB ", b"GRAY", b"CMYK"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_colour_profile_is_kept_where_it_fits(tmp_path, space, channels):
+    run = TrainedRun(Black(), choose("cpu", "fp32"), (channels, 16, 16), 1.0, Path("run"))
+    profile = bytes(16) + space + bytes(200)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    array = pixels() if channels == 3 else pixels()[..., 0].copy()
+    picture = save(tmp_path / "a.png", array, icc_profile=profile, exif=exif)
+    (done,) = complete(run, [picture], tmp_path / "out", key_colour=(0, 0, 0))
+    fits = (channels, space) in {(3, b"RGB "), (1, b"GRAY")}
+    with Image.open(done.written[0]) as result, Image.open(done.mask) as mask:
+        assert result.info.get("icc_profile") == (profile if fits else None)
+        assert "icc_profile" not in mask.info
+
+
+def deep_png(path: Path, kind: int, channels: int) -> None:
+    """8 x 8 black pixels with 16 bits a channel, which PIL cannot write in colour."""
+    chunks = (
+        (b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, kind, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes((1 + 8 * channels * 2) * 8))),
+        (b"IEND", b""),
+    )
+    parts = [
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def deep_tiff(path: Path) -> None:
+    """8 x 8 black RGB pixels with 16 bits a channel."""
+    tags = [(256, 8), (257, 8), (259, 1), (262, 2), (273, 134), (277, 3), (278, 8), (279, 384)]
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags]
+    entries.insert(2, struct.pack("<HHII", 258, 3, 3, 128))
+    head = b"II*\0" + struct.pack("<IH", 8, 9) + b"".join(entries) + bytes(4)
+    path.write_bytes(head.ljust(128, b"\0") + struct.pack("<HHH", 16, 16, 16) + bytes(384))
+
+
+DEEP = {
+    "colour.png": lambda path: deep_png(path, 2, 3),
+    "alpha.png": lambda path: deep_png(path, 6, 4),
+    "grey_alpha.png": lambda path: deep_png(path, 4, 2),
+    "colour.tif": deep_tiff,
+    "colour.ppm": lambda path: path.write_bytes(b"P6\n8 8\n65535\n" + bytes(384)),
+}
+
+
+@pytest.mark.parametrize("name", DEEP)
+def test_sixteen_bits_in_colour_are_refused_for_the_decoder_cuts_them_off(run, tmp_path, name):
+    DEEP[name](tmp_path / name)
+    with Image.open(tmp_path / name) as picture:
+        assert picture.mode in {"RGB", "RGBA", "LA"} and picture.load() is not None
+    with pytest.raises(DataError, match=rf"{name}: has more than 8 bits a channel; convert it"):
+        complete(run, [tmp_path / name], tmp_path / "out", key_colour=(1, 2, 3))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.ppm", "a.jpg", "a.webp", "a.gif", "a.bmp"])
+def test_eight_bits_of_any_kind_are_completed(run, tmp_path, name):
+    (done,) = complete(run, [save(tmp_path / name, pixels())], tmp_path / "out", key_colour=(0, 0, 0))
+    assert read(done.written[0]).shape == (9, 14, 3)
+
+
 def test_nothing_is_written_over_and_nothing_begun(run, tmp_path):
     pictures = [save(tmp_path / f"{name}.png", pixels()) for name in "ab"]
     mask = save(tmp_path / "mask.bmp", hole().astype(np.uint8) * 255)
@@ -283,6 +385,40 @@ def test_a_fault_of_the_last_picture_is_told_before_the_first_is_written(run, tm
     with pytest.raises(DataError, match=r"b\.png"):
         complete(run, pictures, tmp_path / "out", alpha=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_done_is_skipped_if_asked_and_what_is_half_done_is_named(run, tmp_path):
+    mask = save(tmp_path / "mask.png", hole().astype(np.uint8) * 255)
+    for name in "abc":
+        save(tmp_path / "in" / f"{name}.png", pixels())
+    out, source = tmp_path / "out", MaskSource(masks=mask)
+    assert len(list(islice(complete_files(run, [tmp_path / "in"], out, source), 2))) == 2
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(DataError, match=r"a\.png: exists already; .* or --skip-existing to go on with"):
+        complete(run, [tmp_path / "in"], out, masks=mask)
+    done = list(complete_files(run, [tmp_path / "in"], out, source, skip_existing=True))
+    assert [(each.source.name, each.skipped) for each in done] == [
+        ("a.png", True),
+        ("b.png", True),
+        ("c.png", False),
+    ]
+    assert len(before) == 4 and all(path.read_bytes() == kept for path, kept in before.items())
+    for each in done:
+        check(each, pixels(), hole())
+    (out / "b.mask.png").unlink()
+    with pytest.raises(DataError, match=r"b\.png: exists already; what else belongs .* remove it"):
+        list(complete_files(run, [tmp_path / "in"], out, source, skip_existing=True))
+
+
+def test_the_seed_draws_other_fills(tmp_path):
+    run = TrainedRun(Black(latent=True), choose("cpu", "fp32"), (3, 16, 16), 1.0, Path("run"))
+    picture = save(tmp_path / "a.png", pixels())
+    results = []
+    for number, seed in enumerate((0, 1, 1)):
+        source = MaskSource(masks=save(tmp_path / "mask.png", hole().astype(np.uint8) * 255))
+        (done,) = complete_files(run, [picture], tmp_path / str(number), source, seed=seed)
+        results.append(read(done.written[0]).tobytes())
+    assert results[0] != results[1] == results[2]
 
 
 def test_two_pictures_of_one_name_are_refused(run, tmp_path):
