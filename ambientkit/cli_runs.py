@@ -300,10 +300,7 @@ def complete(
     """
     from ambientkit.picture_files import complete_files, find_pictures, own_folders
 
-    if invert is not None and masks is None:
-        raise InputError("--invert goes with --masks; give both or neither")
-    if tolerance and key_colour is None:
-        raise InputError("--tolerance goes with --key-colour; give both or neither")
+    _require_pairs(masks, invert, key_colour, tolerance)
     trained = engine.open(folder, checkpoint=checkpoint, device=device)
     inverted = _inverted(shell, trained, masks, invert)
     source = _mask_source(masks, alpha, key_colour, tolerance, dilate, inverted)
@@ -324,6 +321,16 @@ def complete(
         return
     for each in done:
         _tell(shell, each)
+
+
+def _require_pairs(
+    masks: Path | None, invert: bool | None, key_colour: tuple[int, int, int] | None, tolerance: int
+) -> None:
+    """Raises InputError for an option that has no effect without another."""
+    if invert is not None and masks is None:
+        raise InputError("--invert goes with --masks; give both or neither")
+    if tolerance and key_colour is None:
+        raise InputError("--tolerance goes with --key-colour; give both or neither")
 
 
 def _inverted(shell: Shell, trained: TrainedRun, masks: Path | None, invert: bool | None) -> bool:

@@ -69,8 +69,12 @@ def picture_names(root: Path, recursive: bool = True, but: Sequence[Path] = ()) 
 
 
 def _is_entered(folder: Path, barred: set[Path]) -> bool:
-    own = folder.name.startswith(".") or folder.name == MACS_OWN
-    return not own and folder.resolve() not in barred
+    return not is_left_out(folder.name) and folder.resolve() not in barred
+
+
+def is_left_out(folder: str) -> bool:
+    """Whether nothing in a folder of this name counts as a picture."""
+    return folder.startswith(".") or folder == MACS_OWN
 
 
 @contextmanager

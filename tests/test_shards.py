@@ -59,6 +59,15 @@ def test_pictures_are_those_of_the_folder(shards):
     check_dataset(found)
 
 
+def test_members_that_a_folder_would_leave_out_are_left_out(shards):
+    _, packed = shards
+    before = built(packed).keys
+    with tarfile.open(packed / "c.tar", "w") as archive:
+        for name in ("._a.png", ".trash/b.png", "__MACOSX/c.png", "deep/__MACOSX/d.png"):
+            add(archive, name, b"not a picture")
+    assert built(packed).keys == before
+
+
 def test_one_file_is_a_data_set_and_copies_are_the_same_data(shards, tmp_path):
     _, packed = shards
     one = built(packed / "deep/b.tar")

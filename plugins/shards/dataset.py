@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ambientkit import Dataset
 from ambientkit.errors import DataError
-from ambientkit.pictures import SUFFIXES
+from ambientkit.pictures import SUFFIXES, is_left_out
 
 from ..folders.dataset import content_digest, decodable, in_threads
 from ..folders.pictures import Framing, load_pixels
@@ -83,7 +83,9 @@ def members_of(root: Path, shard: Path) -> Iterator[Member]:
 
 def _is_picture(name: str) -> bool:
     path = PurePosixPath(name)
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    return path.suffix.lower() in SUFFIXES and not any(
+        is_left_out(part) for part in path.parts if part != ".."
+    )
 
 
 def _pixels(member: Member, framing: Framing) -> NDArray[np.uint8]:
