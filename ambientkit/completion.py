@@ -220,6 +220,8 @@ def open_run(
 
 def _white_is_known(plan: Plan) -> bool:
     """Whether the recipe said so of its masks: `invert` of the data, or `hidden: black` of the sensor."""
-    source, sensor = plan.source.resolved(), plan.measurement.resolved() if plan.measurement else {}
-    inverted = source["kind"] == "incomplete" and source["invert"]
-    return bool(inverted or (sensor.get("kind") == "mask_from_data" and sensor["hidden"] == "black"))
+    source, sensors = plan.source.resolved(), plan.measurement.all() if plan.measurement else ()
+    if source["kind"] == "incomplete" and source["invert"]:
+        return True
+    drawn = (sensor.resolved() for sensor in sensors)
+    return any(each["kind"] == "mask_from_data" and each["hidden"] == "black" for each in drawn)

@@ -232,7 +232,10 @@ def test_a_run_that_composites_asks_which_pixels_are_observed(folders):
 def test_a_run_knows_which_way_round_its_masks_were(tmp_path, inverted):
     arriving = (f"data.source.source={tmp_path}", "data.source.masks=masks", f"data.source.invert={inverted}")
     colour = "black" if inverted else "white"
-    drawn = f"measurement={{kind: mask_from_data, folder: '{tmp_path}', hidden: {colour}}}"
+    drawn = f"{{kind: mask_from_data, folder: '{tmp_path}', hidden: {colour}}}"
+    several = f"{{kind: sequence, sensors: [{drawn}, {{kind: drop_rows}}]}}"
     engine = Engine(discover=False)
     assert _white_is_known(engine.load("incomplete_faces", *arriving)) == inverted
-    assert _white_is_known(engine.load("quickstart", drawn, "data.flip=false")) == inverted
+    for sensor in (drawn, several):
+        plan = engine.load("quickstart", f"measurement={sensor}", "data.flip=false", "composite=false")
+        assert _white_is_known(plan) == inverted
