@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ambientkit.errors import Problem
 from ambientkit.names import did_you_mean
-from ambientkit.recipe import Plan, Recipe
+from ambientkit.recipe import Choice, Plan, Recipe
 from ambientkit.recipe_yaml import Keys, Node, dotted
 from ambientkit.registry import Registered, Registry
 
@@ -154,6 +154,26 @@ def further_is_possible(case: Case) -> Iterator[Problem]:
     if not case.has("completes", "generator"):
         message = f"generator {case.kind('generator')} reads no measurement, so hiding more changes nothing"
         yield case.problem(("further",), message, "set further: null")
+
+
+def completed_first_meets_the_holes_of_use(case: Case) -> Iterator[Problem]:
+    """The generator learns from the holes of `further` alone then, and fills those of the sensor for it."""
+    plan, further = case.plan, case.recipe.further
+    used = plan.evaluation or plan.measurement
+    if plan.further is None or further is None or not further.completed_first or _alike(plan.further, used):
+        return
+    message = (
+        "has other holes than those that are filled in use: with completed_first it never learns to fill "
+        "these, and its own fills of them, which it learns from, may end in one colour"
+    )
+    remedy = "use the law of the sensor, or set further.completed_first: false"
+    yield case.problem(("further", "measurement"), message, remedy, warning=True)
+
+
+def _alike(one: Choice, other: Choice) -> bool:
+    """Whether two sensors have one law of holes; what holes are filled with does not matter."""
+    options = (each.options.model_dump(exclude={"fill"}) for each in (one, other))
+    return one.registered is other.registered and next(options) == next(options)
 
 
 def completing_needs_pictures(case: Case) -> Iterator[Problem]:
@@ -378,6 +398,7 @@ ALL_RULES: tuple[Rule, ...] = (
     data_masks_need_measured_data,
     measured_data_are_measured_alike,
     further_is_possible,
+    completed_first_meets_the_holes_of_use,
     completing_needs_pictures,
     game_is_whole,
     game_has_a_gradient,

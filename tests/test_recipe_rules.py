@@ -335,3 +335,26 @@ def test_what_a_change_of_a_shipped_recipe_breaks(changes, message):
     with pytest.raises(RecipeError) as caught:
         Engine(discover=False).load(*changes)
     assert any(message in str(problem) for problem in caught.value.problems), caught.value.problems
+
+
+BLOCK = {"kind": "block_patch", "size": 28}
+
+
+@pytest.mark.parametrize(
+    ("changes", "warned"),
+    [
+        (
+            ["measurement={kind: block_pixels, p: 0.9}", "further.measurement={kind: block_pixels, p: 0.5}"],
+            True,
+        ),
+        (["measurement.size=20"], True),
+        (["measurement.size=20", "further.completed_first=false"], False),
+        (["measurement.size=20", "further.measurement.size=20"], False),
+        (["measurement={kind: identity}"], True),
+        (["measurement={kind: identity}", f"evaluation={{measurement: {BLOCK}}}"], False),
+        ([], False),
+    ],
+)
+def test_completed_first_with_other_holes_than_those_of_use_is_warned_of(changes, warned):
+    found = [str(each) for each in Engine(discover=False).load("folder_block", *changes).warnings]
+    assert any("never learns to fill these" in each for each in found) == warned
