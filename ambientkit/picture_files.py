@@ -35,6 +35,7 @@ from ambientkit.pictures import (
 SPACES = {1: b"GRAY", 3: b"RGB "}  # of a colour profile, by the channels of what is written
 DONE = "give another --out, or --skip-existing to go on with the pictures that are not done"
 PART_DONE = "what else belongs to its picture is not there, so remove it, or give another --out"
+ARRAYS = frozenset({".npy", ".npz"})
 MUCH = 0.5  # share of hidden pixels from which a mask may be the wrong way round
 log = logging.getLogger("ambientkit")
 Array = npt.NDArray[np.uint8]
@@ -139,13 +140,18 @@ def find_pictures(paths: Sequence[Path], but: Sequence[Path] = ()) -> list[tuple
     """(picture, its name below the output folder without suffix) for files and folders of pictures.
 
     Of folders, what `picture_names` leaves out is left out, and what lies in one of `but` below them.
-    Raises DataError where a path is not there, or there are no pictures.
+    Raises DataError where a path is not there, or there are no pictures, or arrays.
     """
     found = []
     for path in paths:
         if path.is_dir():
             inner = picture_names(path, but=but)
             found += [(path / name, Path(name).with_suffix("")) for name in inner]
+        elif path.suffix.lower() in ARRAYS:
+            raise DataError(
+                f"{path}: holds arrays, and pictures are completed here; complete arrays in Python: "
+                "Engine().open(RUN).complete(images, observed), as docs/api.md shows"
+            )
         elif path.is_file():
             found.append((path, Path(path.stem)))
         else:

@@ -473,3 +473,8 @@ def test_generated_pictures_are_numbered_and_never_written_over(tmp_path):
     assert [read(file)[0, 0].tolist() for file in files] == [[0] * 3, [128] * 3, [255] * 3]
     with pytest.raises(DataError, match="exists already"):
         save_pictures(lambda: pytest.fail("made for nothing"), 1, tmp_path / "o")
+
+
+def test_arrays_are_sent_to_where_they_can_be_completed(tmp_path):
+    with pytest.raises(DataError, match=r"faces.npz: holds arrays.*in Python: Engine\(\).open\(RUN\)"):
+        find_pictures([tmp_path / "faces.npz"])
