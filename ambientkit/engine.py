@@ -339,11 +339,15 @@ class Engine:
         """
         if not group.restarted:
             return None
-        found = run_folder.of_job(out / plan.recipe.name, group.job) if group.leads else None
-        if found and self.load(found / "resolved.yaml").resolved() != plan.resolved():
-            found = None
-        begun: Path | None = group.told(found)
+        runs = run_folder.of_job(out / plan.recipe.name, group.job) if group.leads else iter(())
+        begun: Path | None = group.told(next((run for run in runs if self._is_of(run, plan)), None))
         return begun
+
+    def _is_of(self, run: Path, plan: Plan) -> bool:
+        try:
+            return self.load(run / "resolved.yaml").resolved() == plan.resolved()
+        except RecipeError:
+            return False
 
     def _opened(self, run: Path, *overrides: str) -> tuple[Plan, dict[str, Any]]:
         """The plan of a run folder and its run.json, once the plugins that it lists are loaded."""

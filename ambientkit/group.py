@@ -33,7 +33,7 @@ LONG_PATIENCE = timedelta(days=30)  # with the first process, which measures the
 class Group:
     """This process's place among `size` processes; `leads`: it writes, evaluates and speaks for all.
 
-    `job` are the names by which torchrun knows the job, a machine's own where it was given none;
+    `job` are the names by which the job is known, one a machine;
     `restarted`: it has started the processes anew after one of them failed, on any machine.
     """
 

@@ -206,8 +206,10 @@ def _bits(path: Path, picture: Image.Image) -> int:
     if picture.format == "TIFF":
         return int(np.max(getattr(picture, "tag_v2", {}).get(TIFF_BITS, 8)))
     tiles = getattr(picture, "tile", ())
-    if picture.format == "PPM" and tiles and isinstance(tiles[0].args, tuple):
-        return int(tiles[0].args[-1]).bit_length()  # the value of white
+    if (
+        picture.format == "PPM" and tiles and isinstance(tiles[0][3], tuple)
+    ):  # by place: Pillow 10 has no names
+        return int(tiles[0][3][-1]).bit_length()  # the value of white
     return 8
 
 

@@ -45,14 +45,13 @@ def restarts() -> int:
 def job() -> str | None:
     """The job's name on this machine, None without torchrun.
 
-    torchrun calls every job "none" that was not given an --rdzv-id: those are told apart by the machine, the
-    number of the torchrun that started this process, and its start.
+    torchrun calls every job "none" that was not given an --rdzv-id, and may be given the same one again:
+    they are told apart by the machine, the number of the torchrun that started this process, and its start.
     """
-    name = os.environ.get("TORCHELASTIC_RUN_ID")
-    if name != "none":
-        return name
-    parent = os.getppid()
-    return f"none-{platform.node()}-{parent}-{_started(parent)}"
+    name, parent = os.environ.get("TORCHELASTIC_RUN_ID"), os.getppid()
+    if name is None:
+        return None
+    return f"{name}-{platform.node()}-{parent}-{_started(parent)}"
 
 
 def _started(process: int) -> str:

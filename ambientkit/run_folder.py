@@ -211,8 +211,8 @@ def _status(folder: Path, told: str) -> str:
     return "killed" if now == "running" else now
 
 
-def of_job(parent: Path, names: Sequence[str]) -> Path | None:
-    """The last run below `parent` that processes of the job began; `names` are those of the job."""
+def of_job(parent: Path, names: Sequence[str]) -> Iterator[Path]:
+    """Runs below `parent` that processes of the job began, the last one first; `names` are the job's."""
     for path in sorted(parent.glob("*/run.json"), reverse=True):
         try:
             record = read_run(path.parent)
@@ -220,8 +220,7 @@ def of_job(parent: Path, names: Sequence[str]) -> Path | None:
             continue
         job = record.get("job") or ()
         if set(names) & {*([job] if isinstance(job, str) else job)}:
-            return path.parent
-    return None
+            yield path.parent
 
 
 def list_runs(root: Path) -> list[RunSummary]:

@@ -14,10 +14,12 @@ from typing import Any
 import engine_fakes
 import pytest
 import torch
+from hypothesis import settings
 from kill_lab import Lab
 
 from ambientkit import Engine
 
+settings.register_profile("ci", derandomize=True, database=None, deadline=None)
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start: a core has one of them
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="ambientkit-tests-")  # read once, when `datasets` is imported
 os.environ["HF_HUB_OFFLINE"] = "1"

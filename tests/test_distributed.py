@@ -312,15 +312,16 @@ def test_a_peer_that_is_gone_is_told_as_that():
         raise RuntimeError("[gloo] connection reset by peer\nand a long trace")
 
 
-def test_the_last_run_of_a_job_is_found_by_any_of_its_names(tmp_path):
-    """Machines have a name each for a job that was given none; an earlier version noted the first one's."""
+def test_runs_of_a_job_are_found_by_any_of_its_names(tmp_path):
+    """Machines have a name each; an earlier version noted the first one's."""
     for number, names in (("0001-seed0", "a"), ("0002-seed0", ["a", "b"]), ("0003-seed0", None)):
         (tmp_path / number).mkdir()
         run_folder.write_json(tmp_path / number / "run.json", {"format": run_folder.FORMAT, "job": names})
-    assert run_folder.of_job(tmp_path, ["c", "b"]) == tmp_path / "0002-seed0"
+    assert [*run_folder.of_job(tmp_path, ["c", "b"])] == [tmp_path / "0002-seed0"]
+    assert [*run_folder.of_job(tmp_path, ["a"])] == [tmp_path / "0002-seed0", tmp_path / "0001-seed0"]
     (tmp_path / "0002-seed0/run.json").write_text("{}", "utf-8")
-    assert run_folder.of_job(tmp_path, ["a"]) == tmp_path / "0001-seed0"
-    assert run_folder.of_job(tmp_path, ["c"]) is None and run_folder.of_job(tmp_path, []) is None
+    assert [*run_folder.of_job(tmp_path, ["a"])] == [tmp_path / "0001-seed0"]
+    assert [*run_folder.of_job(tmp_path, ["c"]), *run_folder.of_job(tmp_path, [])] == []
 
 
 def test_jobs_that_torchrun_calls_none_are_told_apart_and_run_one_recipe(engine, tiny, tmp_path, monkeypatch):
@@ -338,6 +339,9 @@ def test_jobs_that_torchrun_calls_none_are_told_apart_and_run_one_recipe(engine,
     assert engine.run(tiny(), out=tmp_path, device="cpu").folder == folder, "it has nothing left to do"
     other = engine.run(tiny(), "train.steps=1", out=tmp_path, device="cpu").folder
     assert other != folder, "another recipe is another run"
+    run_folder.update_run(other, status="interrupted")
+    for mine, changes in ((folder, ()), (other, ("train.steps=1",))):
+        assert engine.run(tiny(), *changes, out=tmp_path, device="cpu").folder == mine, "each is found again"
 
 
 def test_a_restarted_job_waits_for_its_former_self_to_end(engine, tiny, tmp_path, monkeypatch):
