@@ -11,9 +11,10 @@ import click
 from ambientkit.cli_evaluate import evaluate
 from ambientkit.cli_inspect import inspect
 from ambientkit.cli_machines import bench, export
+from ambientkit.cli_pictures import complete, generate
 from ambientkit.cli_plugins import check_plugin, new_plugin
 from ambientkit.cli_recipes import copy, describe, plugins, schema, show, validate
-from ambientkit.cli_runs import complete, generate, resume, run, runs
+from ambientkit.cli_runs import resume, run, runs
 from ambientkit.cli_shell import Shell, examples
 from ambientkit.errors import FAILURES, AmbientkitError, InputError, Interrupted, RecipeError
 from ambientkit.mishaps import explained

@@ -1,0 +1,264 @@
+"""The verbs that make pictures with a trained run: complete, generate. Torch is imported by them alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ambientkit.blends import Blend
+from ambientkit.cli_shell import (
+    Shell,
+    blend_option,
+    checkpoint_option,
+    device_option,
+    examples,
+    json_option,
+    listed_plugin_option,
+    print_json,
+    run_argument,
+)
+from ambientkit.errors import InputError
+
+if TYPE_CHECKING:
+    from ambientkit.completion import TrainedRun
+    from ambientkit.engine import Engine
+    from ambientkit.picture_files import CompletedFile, MaskSource
+
+LEAST_SHOWN = 0.0005
+"""A smaller share of pixels would read as none with one digit of a per cent."""
+
+
+def _colour(
+    _context: click.Context, _option: click.Parameter, text: str | None
+) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    if not re.fullmatch(r"#?[0-9a-fA-F]{6}", text):
+        raise click.BadParameter(f"{text!r} is no colour; write it as '#ffffff'")
+    red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    return red, green, blue
+
+
+@click.command(
+    epilog=examples(
+        "ambientkit complete runs/quickstart/0001-seed0 damaged/ --masks masks/ --out completed",
+        "ambientkit complete runs/quickstart/0001-seed0 a.png --key-colour '#ffffff' --out completed",
+    )
+)
+@run_argument
+@click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--masks",
+    type=click.Path(path_type=Path),
+    help="One mask for all, or a folder with one of each picture's name; white is filled.",
+)
+@click.option(
+    "--invert/--no-invert",
+    default=None,
+    help="With --masks: white is known, and black is filled.  [default: as in the run's own recipe]",
+)
+@click.option("--alpha", is_flag=True, help="Fill where the pictures are transparent.")
+@click.option(
+    "--key-colour", callback=_colour, metavar="'#RRGGBB'", help="Fill where the pictures have a colour."
+)
+@click.option(
+    "--tolerance",
+    type=click.IntRange(0, 255),
+    default=0,
+    show_default=True,
+    help="With --key-colour: how far each channel may be from it.",
+)
+@click.option(
+    "--dilate", type=click.IntRange(0), default=0, show_default=True, help="Grow the holes by so many pixels."
+)
+@click.option("--samples", type=click.IntRange(1), help="So many different fills a picture, from a latent.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=0,
+    show_default=True,
+    help="Seed of the latents, where the generator takes one.",
+)
+@blend_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("completed"),
+    show_default=True,
+    help="Folder for the pictures.",
+)
+@click.option(
+    "--skip-existing",
+    is_flag=True,
+    help="Skip pictures whose results and mask are all in --out: an interrupted job goes on.",
+)
+@checkpoint_option
+@device_option
+@json_option
+@listed_plugin_option
+@click.pass_obj
+def complete(
+    shell: Shell,
+    folder: Path,
+    pictures: tuple[Path, ...],
+    masks: Path | None,
+    invert: bool | None,
+    alpha: bool,
+    key_colour: tuple[int, int, int] | None,
+    tolerance: int,
+    dilate: int,
+    samples: int | None,
+    seed: int,
+    blend: Blend,
+    out: Path,
+    skip_existing: bool,
+    checkpoint: str,
+    device: str,
+    as_json: bool,
+    engine: Engine,
+) -> None:
+    """Fill what is hidden in pictures.
+
+    PICTURES are files or folders, of any size; every other pixel stays as it is, unless the recipe
+    said `composite: false`: such a run restores whole pictures, and needs no masks unless its
+    generator was shown what its sensor hides. Beside each
+    picture a mask says what was made. Completed pixels are invented: they are no evidence.
+    """
+    from ambientkit.picture_files import complete_files, find_pictures, own_folders
+
+    _require_pairs(masks, invert, key_colour, tolerance)
+    trained = engine.open(folder, checkpoint=checkpoint, device=device)
+    inverted = _inverted(shell, trained, masks, invert)
+    source = _mask_source(masks, alpha, key_colour, tolerance, dilate, inverted)
+    work = complete_files(
+        trained,
+        pictures,
+        out,
+        source,
+        samples,
+        blend,
+        seed=seed,
+        skip_existing=skip_existing,
+        warn=partial(_warn, shell),
+    )
+    done = _completed(shell, work, len(find_pictures(pictures, own_folders(out, source))))
+    if as_json:
+        print_json([asdict(each) for each in done])
+        return
+    for each in done:
+        _tell(shell, each)
+
+
+def _require_pairs(
+    masks: Path | None,
+    invert: bool | None,
+    key_colour: tuple[int, int, int] | None,
+    tolerance: int,
+) -> None:
+    """Raises InputError for an option that has no effect without another."""
+    if invert is not None and masks is None:
+        raise InputError("--invert goes with --masks; give both or neither")
+    if tolerance and key_colour is None:
+        raise InputError("--tolerance goes with --key-colour; give both or neither")
+
+
+def _inverted(shell: Shell, trained: TrainedRun, masks: Path | None, invert: bool | None) -> bool:
+    """Whether masks are white where pixels are known; said where the run's recipe decides it."""
+    if masks is None or invert is not None:
+        return bool(invert)
+    if trained.white_is_known:
+        shell.note(
+            f"{trained.folder}: was trained with masks that are white where pixels are known, and {masks} is "
+            "read so; --no-invert fills where it is white"
+        )
+    return trained.white_is_known
+
+
+def _mask_source(
+    masks: Path | None,
+    alpha: bool,
+    key_colour: tuple[int, int, int] | None,
+    tolerance: int,
+    dilate: int,
+    inverted: bool,
+) -> MaskSource | None:
+    """None where nothing was said about what is hidden; InputError where that is to be grown."""
+    from ambientkit.picture_files import MaskSource
+
+    if masks is not None or alpha or key_colour is not None:
+        return MaskSource(masks, alpha, key_colour, tolerance, dilate, inverted)
+    if dilate:
+        raise InputError("--dilate grows what --masks, --alpha or --key-colour tells; give one of them")
+    return None
+
+
+def _completed(shell: Shell, work: Iterator[CompletedFile], total: int) -> list[CompletedFile]:
+    """Do the work; where it ends early, say how far it came."""
+    done: list[CompletedFile] = []
+    try:
+        with shell.progress() as progress:
+            for each in work:
+                done.append(each)
+                progress("completing", len(done), total)
+    except BaseException:
+        if done:
+            shell.note(f"{len(done)} of {total} pictures are done; --skip-existing goes on with the others")
+        raise
+    return done
+
+
+def _tell(shell: Shell, each: CompletedFile) -> None:
+    if each.skipped:
+        click.echo(f"{each.source}: skipped, for it was done already, {', '.join(map(str, each.written))}")
+        return
+    share = "<0.1%" if 0 < each.made < LEAST_SHOWN else f"{each.made:.1%}"
+    click.echo(f"{each.source}: {share} made, {', '.join(map(str, each.written))}")
+    if not each.made:
+        _warn(shell, f"{each.source}: nothing in it is hidden, so nothing was made")
+
+
+def _warn(shell: Shell, text: str) -> None:
+    shell.note(f"warning: {text}")
+
+
+@click.command(epilog=examples("ambientkit generate runs/mnist/0001-seed0 -n 64 --out made"))
+@run_argument
+@click.option("-n", "count", type=click.IntRange(1), default=64, show_default=True, help="How many.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Seed of the latents."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the pictures."
+)
+@checkpoint_option
+@device_option
+@json_option
+@listed_plugin_option
+def generate(
+    folder: Path,
+    count: int,
+    seed: int,
+    out: Path,
+    checkpoint: str,
+    device: str,
+    as_json: bool,
+    engine: Engine,
+) -> None:
+    """Make new pictures.
+
+    The run's generator must start from a latent; one that completes pictures is for `complete`.
+    """
+    from ambientkit.picture_files import save_pictures
+
+    trained = engine.open(folder, checkpoint=checkpoint, device=device)
+    written = save_pictures(partial(trained.generate, count, seed=seed), count, out)
+    if as_json:
+        print_json(written)
+        return
+    click.echo(f"{out}: wrote {len(written)} pictures")
