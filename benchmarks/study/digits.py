@@ -126,7 +126,7 @@ def rows(digits: Path, seed: int = 0) -> Iterator[Row]:
             if sensor not in SETTINGS[f"not_{how}"]:
                 folder = digits / f"{sensor}_{how}"
                 pictures = SETTINGS["critic"]["pictures"]
-                yield _row(folder.name, folder, {"kind": "identity"}, pictures, seed)
+                yield _row(f"{sensor}_{how}", folder, {"kind": "identity"}, pictures, seed)
 
 
 def wrong_rows(digits: Path, seed: int = 0) -> Iterator[Row]:
@@ -145,8 +145,9 @@ def wrong_rows(digits: Path, seed: int = 0) -> Iterator[Row]:
 
 
 def _row(name: str, pictures: Path, sensor: dict[str, Any], critic: str, seed: int) -> Row:
+    name = f"digits_{name}" + (f"_seed{seed}" if seed else "")
     changes = (
-        f"name=digits_{name}",
+        f"name={name}",
         f"seed={seed}",
         f"data.source={{kind: image_folder, root: '{pictures}', channels: 1}}",
         f"measurement={json.dumps(sensor)}",
@@ -154,7 +155,7 @@ def _row(name: str, pictures: Path, sensor: dict[str, Any], critic: str, seed: i
         critic,
         *SETTINGS["game"],
     )
-    return Row(f"digits_{name}", "ambientgan/mnist_block_pixels", changes, (), seed)
+    return Row(name, "ambientgan/mnist_block_pixels", changes, (), seed)
 
 
 # Scores -----------------------------------------------------------------------------------------
@@ -231,7 +232,7 @@ def _score(told: Tensor) -> float:
 
 
 def main() -> int:
-    """Prepare, train and score what is not done yet; write digits.json; the number of rows that failed."""
+    """Prepare and train what is not done yet, score what is; write digits.json; the number that failed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -251,13 +252,15 @@ def main() -> int:
         failed = list(lanes.map(lambda row: train(row, given.out, given.threads), chosen))
     network, right = classifier(given.mnist, given.out / "classifier.pt")
     test, _ = labelled(given.mnist, "t10k")
-    scores = {"test digits": score(network, test[:MADE])}
+    record = given.out / "digits.json"
+    before = json.loads(record.read_text("utf-8"))["scores"] if record.exists() else {}
+    scores = {**before, "test digits": score(network, test[:MADE])}
     for row in chosen:
         run = finished(row.folder(given.out))
         if run:
             scores[row.name] = score(network, engine.open(run).generate(MADE, seed=0))
     done = {"classifier": right, "pictures": MADE, "scores": scores}
-    (given.out / "digits.json").write_text(json.dumps(done, indent=2), "utf-8")
+    record.write_text(json.dumps(done, indent=2), "utf-8")
     print(json.dumps(done, indent=2))
     return sum(code != 0 for code in failed)
 
