@@ -73,7 +73,7 @@ def _inpainted(y: Tensor, observed: Tensor, fill: Callable[[Picture, Picture], P
     pixels = to_eight_bits(shown).permute(0, 2, 3, 1).contiguous().numpy()
     filled = [fill(one, mask) for one, mask in zip(pixels, hidden, strict=True)]
     images = torch.from_numpy(np.stack(filled)).view(len(y), *y.shape[2:], -1).permute(0, 3, 1, 2)
-    return torch.where(observed, y, to_float(images))
+    return torch.where(observed, y, to_float(images, (0.0, 255.0)))
 
 
 Fill: TypeAlias = Callable[[Tensor, Tensor], Tensor]

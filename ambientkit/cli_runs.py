@@ -29,8 +29,9 @@ from ambientkit.processes import own_rank
 from ambientkit.run_folder import RunSummary, list_runs, read_run, summarise
 
 if TYPE_CHECKING:
-    from ambientkit.engine import Engine, RunResult
+    from ambientkit.engine import Engine
     from ambientkit.recipe import Plan
+    from ambientkit.running import RunResult
 
 
 @click.command(

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import logging
-import platform
 import shutil
-import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
-from importlib.metadata import version
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,19 +12,15 @@ from typing import TYPE_CHECKING, Any
 from ambientkit import recipe_file, run_folder
 from ambientkit.asked import alone_in_process, as_list, folder_of, metric_names
 from ambientkit.containment import contained
-from ambientkit.errors import (
-    InputError,
-    PluginError,
-    Problem,
-    RecipeError,
-)
+from ambientkit.errors import InputError, PluginError, Problem, RecipeError
 from ambientkit.interfaces import Context
 from ambientkit.mishaps import told
 from ambientkit.plugins import Discovery, Plugins, lifecycle
 from ambientkit.recipe import Plan
 from ambientkit.recipe_check import choose as choose_component
 from ambientkit.resumption import changed_plugins, listed_plugins, require_loaded, require_same_code
-from ambientkit.surroundings import begin_at, fitting, logged, met, occupied, status_kept
+from ambientkit.running import RunResult, as_before, finish, new_folder
+from ambientkit.surroundings import begin_at, fitting, met, occupied
 
 if TYPE_CHECKING:
     import torch
@@ -48,18 +38,6 @@ if TYPE_CHECKING:
     from ambientkit.trainer import Trainer
 
 log = logging.getLogger("ambientkit")
-
-
-@dataclass(frozen=True)
-class RunResult:
-    """How a run ended. `figures` are the last of each metric, `rows` the same for the yardsticks."""
-
-    folder: Path
-    step: int
-    seconds: float
-    figures: Mapping[str, float]
-    rows: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    labels: tuple[str, ...] = ()
 
 
 class Engine:
@@ -180,7 +158,7 @@ class Engine:
         with told():
             trainer = self._trainer(plan, machine, None, callbacks, progress, Path(out))
         with told(trainer.folder), occupied(trainer.folder, machine):
-            return self._finish(trainer, machine)
+            return finish(trainer, machine, self.plugins.registry)
 
     @alone_in_process()
     def resume(
@@ -205,7 +183,7 @@ class Engine:
         run = folder_of(folder)
         plan, record = self._opened(run)
         require_same_plugins(record, self._provenance(plan))
-        machine = met(device, *_as_before(record, precision, compile))
+        machine = met(device, *as_before(record, precision, compile))
         with told(run), occupied(run, machine):
             if machine.group.leads:  # the only one that holds the folder
                 checkpoints.tidy(run)
@@ -216,7 +194,7 @@ class Engine:
                 with fitting(path):
                     trainer.restore(path)
                 machine.group.told(None)  # the first one may write it anew at once
-            return self._finish(trainer, machine)
+            return finish(trainer, machine, self.plugins.registry)
 
     def open(
         self, folder: Path | str, *, checkpoint: str | int = "latest", device: str | torch.device = "auto"
@@ -379,7 +357,7 @@ class Engine:
             prepared = prepare_together(plan, machine, cache, progress)
         if folder is not None:
             require_same_data(run_folder.read_run(folder), prepared.facts)
-        folder = group.told(folder or self._new_folder(plan, machine, prepared.facts, out))
+        folder = group.told(folder or new_folder(plan, machine, self._provenance(plan), prepared.facts, out))
         try:
             watched = [*as_list("callbacks", callbacks, "callbacks"), Watch()]
             with contained(self.plugins.registry, PluginError):
@@ -391,72 +369,5 @@ class Engine:
                 shutil.rmtree(folder)
             raise
 
-    def _new_folder(self, plan: Plan, machine: Machine, facts: Mapping[str, Any], out: Path) -> Path | None:
-        """The run's folder, made by the first process."""
-        if not machine.group.leads:
-            return None
-        fill = partial(self._begin, plan, self._record(plan, machine, facts))
-        return run_folder.create(out, plan.recipe.name, plan.recipe.seed, fill)
-
-    @staticmethod
-    def _begin(plan: Plan, record: Mapping[str, Any], folder: Path) -> None:
-        run_folder.write_recipe(folder, plan.text, plan.resolved())
-        run_folder.write_json(folder / "run.json", record)
-
-    def _record(self, plan: Plan, machine: Machine, facts: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "format": run_folder.FORMAT,
-            "name": plan.recipe.name,
-            "status": "begun",
-            "step": 0,
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "device": str(machine.device),
-            "precision": "bf16" if machine.bf16 else "fp32",
-            "compiled": machine.compiled,
-            "processes": machine.group.size,
-            "job": list(machine.group.job),
-            "versions": {
-                "python": platform.python_version(),
-                **{name: version(name) for name in ("ambientkit", "torch", "torchvision", "numpy")},
-            },
-            "plugins": self._provenance(plan),
-            **facts,
-        }
-
     def _provenance(self, plan: Plan) -> list[dict[str, str]]:
         return self.plugins.used(choice.registered for choice in plan.choices())
-
-    def _finish(self, trainer: Trainer, machine: Machine) -> RunResult:
-        begun = time.monotonic()
-        folder = trainer.folder
-        if not machine.group.leads:
-            with contained(self.plugins.registry):
-                trainer.train()
-            machine.group.close()
-            return RunResult(folder, trainer.step, time.monotonic() - begun, {}, {}, trainer.info.labels)
-        with logged(folder), status_kept(trainer), contained(self.plugins.registry):
-            log.info(
-                "%s on %s, from step %d of %d",
-                trainer.info.name,
-                machine,
-                trainer.step,
-                trainer.info.total_steps,
-            )
-            trainer.train()
-            machine.group.close()
-            rows = trainer.yardsticks()
-        seconds = time.monotonic() - begun + run_folder.read_run(folder).get("seconds", 0.0)
-        run_folder.update_run(
-            folder,
-            status="finished",
-            step=trainer.step,
-            seconds=round(seconds, 1),
-            figures={"final": trainer.figures, **rows},
-        )
-        return RunResult(folder, trainer.step, seconds, trainer.figures, rows, trainer.info.labels)
-
-
-def _as_before(record: Mapping[str, Any], precision: str, compile: str) -> tuple[str, str]:
-    """What a resumed run was made with, unless something else is asked for."""
-    before = "on" if record.get("compiled") else "off"
-    return record["precision"] if precision == "auto" else precision, before if compile == "auto" else compile
