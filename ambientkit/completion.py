@@ -73,7 +73,7 @@ class TrainedRun:
         Raises InputError when the run does not complete images, or shapes or types do not fit.
         """
         self._require_completion(images, samples)
-        self._require_blend(blend)
+        self.require_blend(blend)
         if observed is not None:
             self._require_mask(images, observed)
         elif self.needs_masks:
@@ -90,6 +90,13 @@ class TrainedRun:
             made = made.clamp(-1, 1).to(images)
             fills.append(made if keep is None else blended(blend, made, images, keep))
         return torch.stack(fills) if samples is not None else fills[0]
+
+    def require_blend(self, blend: Blend) -> None:
+        """Raises InputError where there is no such way to blend, or no border: nothing measured is kept."""
+        require_blend(blend)
+        if blend != "none" and not self.composite:
+            makes = "restores whole pictures" if self.completes else "makes new pictures"
+            raise InputError(f"{self.folder}: this run {makes}; there is no border to blend")
 
     @torch.no_grad()
     def generate(self, n: int, *, seed: int = 0) -> Tensor:
@@ -172,11 +179,6 @@ class TrainedRun:
         }
         if found != wanted:
             raise InputError(f"known has the shapes {found}; this run's sensor reports {wanted}")
-
-    def _require_blend(self, blend: Blend) -> None:
-        require_blend(blend)
-        if blend != "none" and not self.composite:
-            raise InputError(f"{self.folder}: this run restores whole pictures; there is no border to blend")
 
     def _require_mask(self, images: Tensor, observed: Tensor) -> None:
         if not isinstance(observed, Tensor):

@@ -128,6 +128,7 @@ def _untrained(ours: Held, size: int, extras: Extras) -> Iterator[tuple[str, Ite
 
 
 def _completed(run: Held, blend: Blend, size: int, extras: Extras) -> Iterator[Evaluated]:
+    run.trained.require_blend(blend)
     complete = run.complete if blend == "none" else Blending(run.complete, blend)
     return completions(complete, run.pictures, size, extras=extras)
 
