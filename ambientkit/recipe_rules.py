@@ -301,7 +301,7 @@ def metrics_have_what_they_need(case: Case) -> Iterator[Problem]:
         if "clean" in facts and case.arrives_measured:
             message = f"{case.kind(*keys)} compares with clean pictures, and these data have none"
             yield case.problem(keys, message, _metrics_without_truth(case))
-        if "remeasured" in facts and case.has("reshapes", "measurement"):
+        if "remeasured" in facts and case.has("reshapes", *role):
             message = f"{case.kind(*keys)} looks at measurements as pictures, which these are not"
             yield case.problem(keys, message, "leave it out")
         if "fills" in facts and not case.has("latent", "generator"):

@@ -86,16 +86,28 @@ def _keep(kept: dict[str, Any], key: str, value: Any, most: int) -> None:
     kept[key] = value
 
 
+def require_colours(shape: Sequence[int]) -> None:
+    """Raises PluginError unless (C, H, W) is that of pictures in grey or RGB: others have no features."""
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        raise PluginError(
+            f"features are of pictures with 1 or 3 channels, and these have the shape {tuple(shape)}"
+        )
+
+
 def load_features(name: str, weights: str | None = None) -> FeatureNetwork:
     """The network of that name. Raises PluginError where its package or its weights are missing."""
     return _LOADERS[name](weights)
 
 
+def _three(pictures: Tensor) -> Tensor:
+    require_colours(pictures.shape[1:])
+    return pictures.expand(-1, 3, -1, -1)
+
+
 def _imagenet(pictures: Tensor) -> Tensor:
     """224x224, three channels, normalised as ImageNet's."""
-    unit = (pictures.float() + 1) / 2
-    three = unit.expand(-1, 3, -1, -1) if unit.shape[1] == 1 else unit[:, :3]
-    large = functional.interpolate(three, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
+    unit = (_three(pictures).float() + 1) / 2
+    large = functional.interpolate(unit, (SIDE, SIDE), mode="bicubic", antialias=True).clamp(0, 1)
     return ((large - MEAN.like(large)) / DEVIATION.like(large)).contiguous(memory_format=torch.channels_last)
 
 
@@ -164,8 +176,7 @@ def _inception(weights: str | None) -> FeatureNetwork:
 
 
 def _eight_bits(pictures: Tensor) -> Tensor:
-    three = pictures.expand(-1, 3, -1, -1) if pictures.shape[1] == 1 else pictures
-    return ((three.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return ((_three(pictures).clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def _inception_maps(network: Any, x: Tensor) -> list[Tensor]:

@@ -16,7 +16,7 @@ from PIL import Image
 from ambientkit import Engine, Measured, Metric
 from ambientkit.cli import main
 from ambientkit.errors import InputError, RunFolderError
-from ambientkit.evaluating.choice import choose_metrics
+from ambientkit.evaluating.choice import choose_metrics, unfit
 from ambientkit.evaluating.evaluate import _untrained
 from ambientkit.evaluating.intervals import Figure, differences, draws, with_intervals
 from ambientkit.evaluating.report import sheet, write
@@ -220,6 +220,22 @@ def test_figures_that_the_pictures_are_too_small_for_are_left_out_with_the_reaso
         choose_metrics(held.plan, engine.plugins, ["hidden_ssim"], small)
 
 
+def test_measurements_that_are_no_pictures_in_colour_or_grey_have_no_features(engine, runs):
+    """A spectrum is as high and wide as its picture, but its first three channels are no picture."""
+    held = engine._held_out(runs["makes"], (), "latest", "cpu")
+    spectra = replace(held.context, measured_shape=(6, 16, 16))
+    chosen = choose_metrics(held.plan, engine.plugins, None, spectra)
+    assert "with 1 or 3 channels, and these have the shape (6, 16, 16)" in chosen.left_out["remeasured_kid"]
+    with pytest.raises(InputError, match="metric 'remeasured_fid': features are of pictures with 1 or 3"):
+        choose_metrics(held.plan, engine.plugins, ["remeasured_fid"], spectra)
+
+
+def test_figures_of_measurements_are_left_out_where_held_out_ones_are_vectors(engine):
+    plan = engine.load("ambientgan/mnist_block_pixels", "evaluation.measurement={kind: pad_rotate_project}")
+    assert unfit(plan, frozenset({"remeasured"})) == "measurements are no pictures"
+    assert not unfit(engine.load("ambientgan/mnist_block_pixels"), frozenset({"remeasured"}))
+
+
 FEATURES = {"kid", "remeasured_kid", "remeasured_fid", "perceptual"}
 
 
@@ -307,11 +323,11 @@ def test_a_run_that_is_given_twice_is_refused(engine, runs, tmp_path):
             evaluated(engine, runs["one"], *others)
 
 
-def test_there_is_nothing_to_blend_into_without_holes(engine, runs):
-    with pytest.raises(InputError, match="nothing to blend into"):
-        evaluated(
-            engine, runs["noisy"], metrics=["composited_psnr"], wishes=Wishes(blend="poisson", bootstrap=0)
-        )
+@pytest.mark.parametrize(("name", "does"), [("noisy", "restores whole"), ("makes", "makes new")])
+def test_pictures_that_keep_nothing_measured_are_not_blended_into_it(engine, runs, name, does):
+    """Measured pixels in a new picture would make its figures better than it is."""
+    with pytest.raises(InputError, match=f"this run {does} pictures; there is no border to blend"):
+        evaluated(engine, runs[name], metrics=None, wishes=Wishes(blend="poisson", bootstrap=0))
 
 
 # The verb ---------------------------------------------------------------------------------------

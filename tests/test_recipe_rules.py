@@ -322,6 +322,14 @@ SHIPPED = {
         ("ambientgan/mnist_project", "metrics=[{kind: remeasured_kid}]"),
         "metrics.0: 'remeasured_kid' looks at measurements as pictures, which these are not; leave it out",
     ),
+    "held-out measurements that are no pictures": (
+        (
+            "ambientgan/mnist_block_pixels",
+            "metrics=[{kind: remeasured_kid}]",
+            "evaluation.measurement={kind: pad_rotate_project}",
+        ),
+        "metrics.0: 'remeasured_kid' looks at measurements as pictures, which these are not; leave it out",
+    ),
     "several fills of a generator that makes one": (
         ("quickstart", "metrics=[{kind: diversity}]", "train.checkpoints.best=null"),
         "metrics.0: 'diversity' compares several fills, and 'unet' makes one; "

@@ -223,6 +223,15 @@ def test_features_tell_pictures_apart_and_are_kept(monkeypatch):
     assert [tuple(each.shape[2:]) for each in grey] == [(112, 112), (56, 56), (28, 28), (14, 14), (7, 7)]
 
 
+@pytest.mark.parametrize("prepare", [feature_networks._imagenet, feature_networks._eight_bits])
+def test_features_are_of_pictures_in_grey_or_colour_alone(prepare):
+    """The first three of six channels are another picture, and would give a figure all the same."""
+    assert prepare(torch.zeros(2, 1, 16, 16)).shape[1] == prepare(torch.zeros(2, 3, 16, 16)).shape[1] == 3
+    for shape in ((2, 6, 16, 16), (2, 2, 16, 16), (2, 78)):
+        with pytest.raises(PluginError, match="features are of pictures with 1 or 3 channels"):
+            prepare(torch.zeros(shape))
+
+
 def test_the_oldest_features_make_room(monkeypatch):
     monkeypatch.setattr(feature_networks, "KEPT", 2)
     network = flat_features()

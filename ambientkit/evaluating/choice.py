@@ -80,7 +80,8 @@ def unfit(plan: Plan, facts: frozenset[str]) -> str:
     """Why a metric with these facts cannot be taken of a run; "" where it can."""
     has = plan.facts.__contains__
     arrived = has("dataset:measured")
-    role = "dataset" if arrived else "evaluation" if plan.evaluation else "measurement"
+    sensor = "evaluation" if plan.evaluation else "measurement"
+    role = "dataset" if arrived else sensor
     wants = {
         "the generator completes nothing": facts & {"truth", "observed", "fills"}
         and not has("generator:completes"),
@@ -88,6 +89,6 @@ def unfit(plan: Plan, facts: frozenset[str]) -> str:
         "the sensor does not say which pixels it hides": "observed" in facts and not has(f"{role}:observed"),
         "the generator takes no latent, so it makes one fill a picture": "fills" in facts
         and not has("generator:latent"),
-        "measurements are no pictures": "remeasured" in facts and has("measurement:reshapes"),
+        "measurements are no pictures": "remeasured" in facts and has(f"{sensor}:reshapes"),
     }
     return next((reason for reason, holds in wants.items() if holds), "")

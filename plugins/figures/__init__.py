@@ -201,12 +201,13 @@ def _similarity(name: str) -> Callable[[Options, Context], Metric]:
 
 
 def _distance(name: str, remeasured: bool) -> Callable[[_FeatureOptions, Context], Metric]:
-    """A builder of a distance between sets."""
+    """A builder of a distance between sets. What it builds raises PluginError for other than pictures."""
 
-    def build(options: _FeatureOptions, _context: Context) -> Metric:
-        from ..feature_networks import load_features
+    def build(options: _FeatureOptions, context: Context) -> Metric:
+        from ..feature_networks import load_features, require_colours
         from . import distances
 
+        require_colours((context.measured_shape if remeasured else context.image_shape) or (3, 1, 1))
         features = load_features(options.features, options.weights)
         metric: Metric = getattr(distances, name)(features, remeasured)
         return metric
