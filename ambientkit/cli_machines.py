@@ -90,7 +90,8 @@ def bench(
 def export(folder: Path, out: Path, checkpoint: str, as_json: bool, engine: Engine) -> None:
     """Write a run's generator as a program that needs no ambientkit.
 
-    It takes pictures in [-1, 1] and what is hidden in them, and returns them completed.
+    It takes pictures in [-1, 1] and what is hidden in them, and returns them completed; that of a generator
+    of new pictures takes a latent alone.
     """
     done = engine.export(folder, out, checkpoint=checkpoint)
     if as_json:

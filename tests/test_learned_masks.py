@@ -122,3 +122,18 @@ def test_what_makes_no_masks_is_refused(place, engine, masks, tmp_path):
         sensor(engine, completing.folder)
     with pytest.raises(DataError, match="makes masks of 16x16, and pictures are 32x32"):
         sensor(engine, masks).sample(1, (3, 32, 32), torch.Generator())
+
+
+@pytest.mark.parametrize(("bias", "hides"), [(9.0, "nothing"), (-9.0, "everything")])
+def test_a_network_whose_masks_hide_no_part_is_refused(engine, masks, monkeypatch, bias, hides):
+    """Fakes would be told apart by their masks alone, and a further measurement would teach nothing."""
+    opened = Engine.open
+
+    def untrained(*arguments, **options):
+        run = opened(*arguments, **options)
+        run.network.register_forward_hook(lambda network, given, made: torch.full_like(made, bias))
+        return run
+
+    monkeypatch.setattr(Engine, "open", untrained)
+    with pytest.raises(DataError, match=f"all of 64 masks that it made hide {hides}; train it longer"):
+        sensor(engine, masks)

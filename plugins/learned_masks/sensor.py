@@ -12,6 +12,8 @@ from ambientkit import Engine, MaskingMeasurement, TrainedRun
 from ambientkit.errors import DataError, InputError, RunFolderError
 from ambientkit.interfaces import Shape, Theta
 
+LOOKED_AT = 64  # masks, before a generator is taken for one of masks
+
 
 class LearnedMasks(MaskingMeasurement):
     """Hides where a mask generator is below 0; every picture gets a mask of its own.
@@ -52,7 +54,8 @@ def _digest(masks: TrainedRun) -> str:
 def open_masks(run: Path, checkpoint: str, fill: float) -> LearnedMasks:
     """The sensor of a run's mask generator.
 
-    Raises DataError where there is no such run, or it makes no pictures of one channel from a latent.
+    Raises DataError where there is no such run, or it makes no pictures of one channel from a latent, or
+    none that hides a part.
     """
     try:
         masks = Engine(discover="listed").open(run, checkpoint=checkpoint, device="cpu")
@@ -63,4 +66,18 @@ def open_masks(run: Path, checkpoint: str, fill: float) -> LearnedMasks:
             f"{run}: makes no masks: its generator must make pictures of one channel from a latent; "
             "train one on masks_of_incomplete (recipes/misgan_masks.yaml)"
         )
-    return LearnedMasks(masks, fill)
+    sensor = LearnedMasks(masks, fill)
+    _require_holes(sensor)
+    return sensor
+
+
+def _require_holes(sensor: LearnedMasks) -> None:
+    """Raises DataError where of LOOKED_AT masks none hides anything, or all hide everything."""
+    shape = sensor.masks.image_shape
+    seen = sensor.sample(LOOKED_AT, shape, torch.Generator().manual_seed(0))["observed"]
+    if bool(seen.all()) or not bool(seen.any()):
+        hidden = "nothing" if bool(seen.any()) else "everything"
+        raise DataError(
+            f"{sensor.masks.folder}: all of {LOOKED_AT} masks that it made hide {hidden}; train it longer, "
+            "or give another run or checkpoint"
+        )
