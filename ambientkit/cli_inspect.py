@@ -176,7 +176,7 @@ def _further(further: Further) -> Iterator[Row]:
 def _noise(noise: Noise) -> Iterator[Row]:
     yield "pictures", f"{noise.of}; units of pictures in [-1, 1]"
     yield "standard deviation over theta", _number(noise.spread)
-    yield "standard deviation of the mean over pixels", _number(noise.signal)
+    yield "standard deviation over pixels of y's mean over theta", _number(noise.signal)
     if noise.shift is not None:
         yield "mean less the picture (root mean square)", _number(noise.shift)
 

@@ -91,6 +91,11 @@ class TrainedRun:
             fills.append(made if keep is None else blended(blend, made, images, keep))
         return torch.stack(fills) if samples is not None else fills[0]
 
+    def require_completing(self) -> None:
+        """Raises InputError where the run's generator makes new images."""
+        if not self.completes:
+            raise InputError(f"{self.folder}: its generator makes new images; use `generate`, not `complete`")
+
     def require_blend(self, blend: Blend) -> None:
         """Raises InputError where there is no such way to blend, or no border: nothing measured is kept."""
         require_blend(blend)
@@ -139,8 +144,7 @@ class TrainedRun:
         return Measured(functional.pad(y, room, value=fill), functional.pad(observed, room, value=False))
 
     def _require_completion(self, images: Tensor, samples: int | None) -> None:
-        if not self.completes:
-            raise InputError(f"{self.folder}: its generator makes new images; use `generate`, not `complete`")
+        self.require_completing()
         channels = (self.measured_shape or self.image_shape)[0]
         if not isinstance(images, Tensor):
             raise InputError(f"images are a {type(images).__name__}; give a torch tensor in [-1, 1]")

@@ -192,6 +192,7 @@ def complete_files(
     `warn` is told, before the first is written, of pictures that are transparent and of those of which more
     than half is hidden.
     """
+    run.require_completing()
     if source is None and run.needs_masks:
         raise DataError("say where the hidden pixels are told: exactly one of masks, alpha and a key colour")
     jobs = _planned(find_pictures(pictures, own_folders(out, source)), out, samples)

@@ -13,6 +13,7 @@ from ambientkit import Engine, Generator
 from ambientkit.completion import TrainedRun, _white_is_known
 from ambientkit.errors import InputError
 from ambientkit.machine import choose
+from ambientkit.picture_files import MaskSource, complete_files
 
 pytestmark = pytest.mark.smoke
 
@@ -170,6 +171,13 @@ def test_each_kind_of_run_says_what_it_does(folders):
         opened(folders, "make").complete(images, observed)
     with pytest.raises(InputError, match="cannot generate 0 images"):
         opened(folders, "make").generate(0)
+
+
+def test_a_run_that_makes_new_pictures_completes_no_files_whatever_their_masks(folders, tmp_path):
+    """Said before a picture or a mask is looked for."""
+    nowhere = MaskSource(masks=tmp_path / "none")
+    with pytest.raises(InputError, match="makes new images; use `generate`"):
+        next(complete_files(opened(folders, "make"), [tmp_path / "nothing"], tmp_path / "out", nowhere))
 
 
 def test_a_run_without_compositing_restores_whole_pictures(tmp_path):
