@@ -136,7 +136,7 @@ def open_store(folder: Path) -> Store | None:
     try:
         meta = json.loads((folder / "meta.json").read_text("utf-8"))
         arrays = {name: _mapped(folder / f"{name}.npy", shape) for name, shape in meta["arrays"].items()}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, LookupError, EOFError, TypeError, AttributeError) as error:
         raise DataError(
             f"{folder}: the measured store is damaged ({error}); delete the folder to have it made anew"
         ) from error

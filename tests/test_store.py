@@ -159,7 +159,7 @@ def test_samples_are_alike_up_to_rounding_and_so_is_what_is_not_known():
     assert alike(levels[0], levels[1], [0]) and not alike(levels[0], levels[2], [0])
 
 
-@pytest.mark.parametrize("damage", ["meta", "cut", "remove", "shape"])
+@pytest.mark.parametrize("damage", ["meta", "other", "list", "cut", "empty", "remove", "shape"])
 def test_a_damaged_store_is_refused_with_what_to_do(tmp_path, damage):
     final = tmp_path / "abc"
     writer = begin_store(final)
@@ -168,6 +168,10 @@ def test_a_damaged_store_is_refused_with_what_to_do(tmp_path, damage):
     file = final / "y.npy"
     if damage == "meta":
         (final / "meta.json").write_text("{", "utf-8")
+    elif damage in ("other", "list"):
+        (final / "meta.json").write_text({"other": "[]", "list": '{"arrays": [1]}'}[damage], "utf-8")
+    elif damage == "empty":
+        file.write_bytes(b"")
     elif damage == "cut":
         file.write_bytes(file.read_bytes()[:-20])
     elif damage == "remove":
