@@ -239,6 +239,16 @@ def test_fingerprint_looks_at_both_ends_of_a_large_file(tmp_path, monkeypatch):
     assert folder(tmp_path).fingerprint != first
 
 
+def test_a_changed_part_in_the_middle_of_an_uncompressed_picture_makes_other_data(tmp_path):
+    grey = noise(400, 400)
+    save(tmp_path / "scan.tif", grey)
+    first, length = folder(tmp_path).fingerprint, (tmp_path / "scan.tif").stat().st_size
+    grey[150:250] = 0
+    save(tmp_path / "scan.tif", grey)
+    assert length == (tmp_path / "scan.tif").stat().st_size > 1 << 17
+    assert folder(tmp_path).fingerprint != first
+
+
 def test_it_survives_pickling(three):
     data = folder(three)
     assert torch.equal(pickle.loads(pickle.dumps(data)).images([1]), data.images([1]))

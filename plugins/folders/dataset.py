@@ -23,7 +23,7 @@ from .pictures import Framing, Size, load_pixels
 
 P = TypeVar("P")
 T = TypeVar("T")
-SEEN_OF_A_FILE = 1 << 16  # bytes at each end
+SEEN_OF_A_FILE = 1 << 20  # bytes at each end
 LOOKED_AT = 16  # pictures, for transparency
 log = logging.getLogger("ambientkit")
 
