@@ -173,6 +173,7 @@ def test_facts_are_those_of_what_is_built(folder, tmp_path, mirror, alone):
         folder = write(tmp_path / "one", "a.png", hole(1, 1)).parent
         write(folder, ".hidden.png", hole(1, 1))
         write(folder, ".thumbs/b.png", hole(1, 1))
+        write(folder, "__MACOSX/a.png", hole(1, 1))
     options = MaskFromDataOptions(folder=folder, mirror=mirror, hidden="black", resize=False, fill=0.5)
     sensor, facts = COMPONENT.build(options, Context(image_shape=(3, 8, 6))), options.facts()
     assert (sensor.hidden, sensor.resize, sensor.mirror, sensor.fill) == ("black", False, mirror, 0.5)

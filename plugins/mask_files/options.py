@@ -56,14 +56,14 @@ class MaskFromDataOptions(Options):
 
 def _several(folder: Path) -> bool:
     """Whether there is more than one mask; of a folder that is not there, nothing else is known."""
-    from ambientkit.pictures import SUFFIXES
+    from ambientkit.pictures import SUFFIXES, is_left_out
 
     if not folder.is_dir():
         return True
     found = looked_at = 0
     for path in islice(folder.rglob("*"), MOST_LOOKED_AT):
         looked_at += 1
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        hidden = any(is_left_out(part) for part in path.relative_to(folder).parts)
         found += path.suffix.lower() in SUFFIXES and not hidden
         if found > 1:
             return True
