@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
 
@@ -22,7 +23,6 @@ from ambientkit.errors import DataError
 from ambientkit.levels import to_eight_bits, to_float
 from ambientkit.pictures import (
     HALF_OPAQUE,
-    SUFFIXES,
     converted,
     flattened,
     has_deep_channels,
@@ -34,6 +34,7 @@ from ambientkit.pictures import (
 
 SPACES = {1: b"GRAY", 3: b"RGB "}  # of a colour profile, by the channels of what is written
 DONE = "give another --out, or --skip-existing to go on with the pictures that are not done"
+MASK_ENDING = ".mask.png"
 PART_DONE = "what else belongs to its picture is not there, so remove it, or give another --out"
 ARRAYS = frozenset({".npy", ".npz"})
 MUCH = 0.5  # share of hidden pixels from which a mask may be the wrong way round
@@ -100,7 +101,7 @@ class MaskSource:
 
     def _from_file(self, picture: Image.Image, path: Path, name: Path) -> Hidden:
         assert self.masks is not None
-        found = _mask_file(self.masks, name) if self.masks.is_dir() else self.masks
+        found = self._mask_of(name) if self.masks.is_dir() else self.masks
         mask = read_mask(found)
         if mask.shape != (picture.height, picture.width):
             raise DataError(
@@ -110,14 +111,22 @@ class MaskSource:
         hidden: Hidden = mask != self.invert
         return hidden
 
+    def _mask_of(self, name: Path) -> Path:
+        assert self.masks is not None
+        found = self._by_name.get(name, [])
+        if len(found) != 1:
+            what = "no mask" if not found else f"{len(found)} masks"
+            raise DataError(f"{self.masks / name.parent}: has {what} of the name {name.name!r}")
+        return found[0]
 
-def _mask_file(folder: Path, name: Path) -> Path:
-    place = folder / name.parent
-    found = sorted(p for p in place.glob("*") if p.stem == name.name and p.suffix.lower() in SUFFIXES)
-    if len(found) != 1:
-        what = "no mask" if not found else f"{len(found)} masks"
-        raise DataError(f"{place}: has {what} of the name {name.name!r}")
-    return found[0]
+    @cached_property
+    def _by_name(self) -> dict[Path, list[Path]]:
+        """Files below `masks` by place and name without suffix; read once, not for each picture."""
+        assert self.masks is not None
+        found: dict[Path, list[Path]] = {}
+        for name in picture_names(self.masks):
+            found.setdefault(Path(name).with_suffix(""), []).append(self.masks / name)
+        return found
 
 
 @dataclass(frozen=True)
@@ -140,12 +149,13 @@ def find_pictures(paths: Sequence[Path], but: Sequence[Path] = ()) -> list[tuple
     """(picture, its name below the output folder without suffix) for files and folders of pictures.
 
     Of folders, what `picture_names` leaves out is left out, and what lies in one of `but` below them.
-    Raises DataError where a path is not there, or there are no pictures, or arrays.
+    Raises DataError where a path is not there, or there are no pictures, or arrays, or results.
     """
     found = []
     for path in paths:
         if path.is_dir():
             inner = picture_names(path, but=but)
+            _require_no_results(path, inner)
             found += [(path / name, Path(name).with_suffix("")) for name in inner]
         elif path.suffix.lower() in ARRAYS:
             raise DataError(
@@ -159,6 +169,18 @@ def find_pictures(paths: Sequence[Path], but: Sequence[Path] = ()) -> list[tuple
     if not found:
         raise DataError(f"{', '.join(map(str, paths))}: no pictures there")
     return found
+
+
+def _require_no_results(folder: Path, names: Sequence[str]) -> None:
+    """Results of another job, told by their masks, would be completed as if they were measured."""
+    there = set(names)
+    for name in names:
+        stem = name.removesuffix(MASK_ENDING)
+        if stem != name and there & {f"{stem}.png", f"{stem}.0.png"}:
+            raise DataError(
+                f"{folder / name}: lies beside its picture, as what was completed does; results are not "
+                "completed again, so move them out of that folder, or name the pictures"
+            )
 
 
 def own_folders(out: Path, source: MaskSource | None) -> list[Path]:
@@ -217,7 +239,7 @@ def _planned(
 ) -> list[tuple[Path, CompletedFile]]:
     """The name of each picture, and what is to be written of it."""
     return [
-        (name, CompletedFile(path, _outputs(out / name, samples), out / f"{name}.mask.png"))
+        (name, CompletedFile(path, _outputs(out / name, samples), out / f"{name}{MASK_ENDING}"))
         for path, name in found
     ]
 

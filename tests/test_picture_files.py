@@ -16,7 +16,7 @@ from ambientkit_plugins.incomplete.dataset import open_incomplete
 from PIL import Image
 from torch import nn
 
-from ambientkit import Generator
+from ambientkit import Generator, picture_files
 from ambientkit.completion import TrainedRun
 from ambientkit.errors import DataError
 from ambientkit.machine import choose
@@ -456,6 +456,32 @@ def test_results_and_masks_below_the_pictures_are_not_completed(run, tmp_path):
     assert sorted(each.name for each in (tmp_path / "done").rglob("*")) == ["a.mask.png", "a.png"]
     with pytest.raises(DataError, match=r"done/a\.png: exists already"):
         complete(run, [tmp_path], tmp_path / "done", masks=tmp_path / "masks")
+
+
+@pytest.mark.parametrize("samples", [None, 2])
+def test_results_of_another_job_below_the_pictures_are_refused(tmp_path, samples):
+    run = TrainedRun(Black(latent=True), choose("cpu", "fp32"), (3, 16, 16), 1.0, Path("run"))
+    save(tmp_path / "a.png", pixels())
+    list(complete_files(run, [tmp_path], tmp_path / "done", MaskSource(key_colour=(0, 0, 0)), samples))
+    with pytest.raises(DataError, match=r"done/a\.mask\.png: lies beside its picture.*move them out"):
+        complete(run, [tmp_path], tmp_path / "other", key_colour=(0, 0, 0))
+    assert not (tmp_path / "other").exists()
+    save(tmp_path / "own" / "b.mask.png", pixels())
+    assert find_pictures([tmp_path / "own"]), "a name alone says nothing"
+
+
+def test_the_folder_of_masks_is_read_once(run, tmp_path, monkeypatch):
+    for name in ("a", "b", "c/d"):
+        save(tmp_path / "in" / f"{name}.png", pixels())
+        save(tmp_path / "masks" / f"{name}.PNG", np.uint8(hole()) * 255)
+    read_folders, names_of = [], picture_files.picture_names
+    monkeypatch.setattr(
+        picture_files,
+        "picture_names",
+        lambda root, **said: read_folders.append(root) or names_of(root, **said),
+    )
+    assert len(complete(run, [tmp_path / "in"], tmp_path / "out", masks=tmp_path / "masks")) == 3
+    assert read_folders == [tmp_path / "in", tmp_path / "masks"]
 
 
 def test_sixteen_bits_are_refused_for_they_would_be_cut_off(run, tmp_path):
