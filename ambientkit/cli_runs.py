@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from ambientkit.recipe import Plan
     from ambientkit.running import RunResult
 
+NAMED = 5  # of the pictures that were left out
+
 
 @click.command(
     epilog=examples("ambientkit run quickstart", "ambientkit run mine.yaml train.batch_size=32 seed=1")
@@ -105,6 +107,7 @@ def _preview(shell: Shell, plan: Plan, out: Path, machine: tuple[str, str, str],
 
     with shell.progress() as progress:
         seen = preview(plan, choose(*machine), out, progress)
+    _say_left_out(shell, seen.skipped)
     if as_json:
         print_json(asdict(seen))
     else:
@@ -154,6 +157,13 @@ def resume(
     _report(shell, done, as_json)
 
 
+def _say_left_out(shell: Shell, skipped: Sequence[str]) -> None:
+    if skipped:
+        named = ", ".join(skipped[:NAMED]) + (" ..." if len(skipped) > NAMED else "")
+        many = "s" if len(skipped) > 1 else ""
+        shell.note(f"{len(skipped)} picture{many} could not be read, left out: {named}")
+
+
 def _report(shell: Shell, done: RunResult, as_json: bool) -> None:
     if own_rank():
         return  # the first process speaks for all
@@ -165,11 +175,7 @@ def _report(shell: Shell, done: RunResult, as_json: bool) -> None:
     record = read_run(done.folder)
     for each in record.get("warnings", []):
         shell.note(f"warning: step {each['step']}: {each['warning']}")
-    skipped = record["data"]["skipped"]
-    if skipped:
-        shell.note(
-            f"{len(skipped)} pictures could not be read and were left out: {', '.join(skipped[:5])} ..."
-        )
+    _say_left_out(shell, record["data"]["skipped"])
     for line in (made_with(done.folder), *done.labels):
         click.echo(line)
     click.echo(f"{done.folder}: finished at step {done.step}, {done.seconds:.0f} s")

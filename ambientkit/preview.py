@@ -29,6 +29,7 @@ class Preview:
     device: str
     folder: Path
     labels: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         shape, measured = (" x ".join(map(str, each)) for each in (self.image_shape, self.measured_shape))
@@ -64,4 +65,5 @@ def preview(plan: Plan, machine: Machine, out: Path, progress: Progress | None =
         device=str(machine),
         folder=out / plan.recipe.name,
         labels=prepared.labels,
+        skipped=prepared.data.skipped,
     )

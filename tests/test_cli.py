@@ -327,6 +327,19 @@ def test_a_dry_run_says_sizes_and_steps_and_makes_no_run(recipe):
     assert not Path("runs").exists()
 
 
+def test_a_dry_run_says_which_pictures_are_left_out(recipe, tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(13):
+        Image.new("RGB", (16, 16), (number, 0, 0)).save(tmp_path / "in" / f"{number}.png")
+    (tmp_path / "in" / "bad.png").write_bytes(b"")
+    source = f"data.source={{kind: image_folder, root: {tmp_path / 'in'}, on_bad_image: skip}}"
+    done = cli("run", recipe, source, "--dry-run", "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert "1 picture could not be read, left out: bad.png" in done.stderr
+    told = json.loads(cli("run", recipe, source, "--dry-run", "--device", "cpu", "--json").stdout)
+    assert told["skipped"] == ["bad.png"]
+
+
 def test_an_override_that_is_wrong_ends_the_run_before_it_begins(recipe):
     done = cli("run", recipe, "train.step=3")
     assert done.exit_code == 2 and "did you mean 'steps'?" in done.stderr
