@@ -241,6 +241,8 @@ def test_other_problems_of_folders_are_named(tmp_path, images, hidden):
     pictures, _ = write_folder(tmp_path, images, hidden)
     with pytest.raises(DataError, match=r"0\.png: has no alpha"):
         open_(pictures, alpha=True)
+    with pytest.raises(DataError, match="no pixel is #010203; raise `tolerance`"):
+        open_(pictures, key_colour="#010203")
     with pytest.raises(DataError, match="must be another folder"):
         open_(pictures, masks=pictures)
     Image.fromarray(images[0][:8]).save(pictures / "2.png")

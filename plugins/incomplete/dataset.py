@@ -45,7 +45,7 @@ def open_incomplete(options: IncompleteOptions, size: tuple[int, int] | None) ->
     samples = read_arrays(source, options) if options.from_arrays else read_folder(source, options)
     _require_size(samples, size)
     pictures = IncompletePictures(samples, options.dilate)
-    _require_holes(str(source), pictures)
+    _require_holes(str(source), pictures, options)
     return pictures
 
 
@@ -67,10 +67,13 @@ def _require_size(samples: Samples, size: tuple[int, int] | None) -> None:
         )
 
 
-def _require_holes(source: str, pictures: IncompletePictures) -> None:
+def _require_holes(source: str, pictures: IncompletePictures, options: IncompleteOptions) -> None:
     hidden = pictures.data_masks.flatten(1)
     if not bool(hidden.any()):
-        raise DataError(f"{source}: nothing is hidden in any picture; are the masks right?")
+        remedy = "are the masks right?"
+        if options.key_colour is not None:
+            remedy = f"no pixel is {options.key_colour}; raise `tolerance`, or see which it is"
+        raise DataError(f"{source}: nothing is hidden in any picture; {remedy}")
     whole = hidden.all(1).nonzero().flatten().tolist()
     if whole:
         raise DataError(
