@@ -241,6 +241,11 @@ def test_other_problems_of_folders_are_named(tmp_path, images, hidden):
     pictures, _ = write_folder(tmp_path, images, hidden)
     with pytest.raises(DataError, match=r"0\.png: has no alpha"):
         open_(pictures, alpha=True)
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    Image.fromarray(images[0][..., 0].astype(np.uint16) * 257).save(deep / "a.png", transparency=0)
+    with pytest.raises(DataError, match=r"a\.png: has 16 bits, whose alpha is not read"):
+        open_(deep, alpha=True)
     with pytest.raises(DataError, match="no pixel is #010203; raise `tolerance`"):
         open_(pictures, key_colour="#010203")
     with pytest.raises(DataError, match="must be another folder"):

@@ -10,7 +10,15 @@ import torch
 from numpy.typing import NDArray
 
 from ambientkit.errors import DataError
-from ambientkit.pictures import UnreadableError, converted, read_flat, read_mask, read_picture, to_array
+from ambientkit.pictures import (
+    SIXTEEN_BITS,
+    UnreadableError,
+    converted,
+    read_flat,
+    read_mask,
+    read_picture,
+    to_array,
+)
 
 from ..folders.dataset import find_pictures, in_threads
 from . import IncompleteOptions
@@ -79,6 +87,8 @@ def _with_alpha(path: Path) -> tuple[Pixels, Mask]:
     picture = read_picture(path)
     if not picture.has_transparency_data:
         raise DataError(f"{path}: has no alpha channel; use `masks` or `key_colour`, or save it with alpha")
+    if picture.mode in SIXTEEN_BITS:
+        raise DataError(f"{path}: has 16 bits, whose alpha is not read; convert it to 8 bits, or use `masks`")
     whole = converted(path, picture, "RGBA")
     return to_array(whole.convert("RGB")), np.asarray(whole.getchannel("A")) < 128
 
