@@ -65,7 +65,27 @@ def test_members_that_a_folder_would_leave_out_are_left_out(shards):
     with tarfile.open(packed / "c.tar", "w") as archive:
         for name in ("._a.png", ".trash/b.png", "__MACOSX/c.png", "deep/__MACOSX/d.png"):
             add(archive, name, b"not a picture")
+    for name in ("._a.tar", "__MACOSX/a.tar"):
+        (packed / name).parent.mkdir(exist_ok=True)
+        (packed / name).write_bytes(b"not a shard")
     assert built(packed).keys == before
+
+
+@pytest.mark.parametrize("missing", [1, 100, 511])
+def test_a_shard_that_is_cut_within_a_header_is_refused(tmp_path, missing):
+    """Python's reader takes it for one with fewer pictures."""
+    content = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(content, "PNG")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        add(archive, "a.png", content.getvalue())
+        second = archive.offset
+        add(archive, "b.png", content.getvalue())
+    whole = (tmp_path / "a.tar").read_bytes()
+    (tmp_path / "a.tar").write_bytes(whole[: second + 512 - missing])
+    with pytest.raises(DataError, match=r"a\.tar: is cut short; fetch it again"):
+        built(tmp_path)
+    (tmp_path / "a.tar").write_bytes(whole[:second])
+    assert len(built(tmp_path).keys) == 1, "not every writer ends a shard with empty blocks"
 
 
 def test_one_file_is_a_data_set_and_copies_are_the_same_data(shards, tmp_path):

@@ -6,7 +6,7 @@ import hashlib
 import tarfile
 from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
@@ -60,10 +60,10 @@ class TarShards(Dataset):
 
 
 def find_shards(root: Path) -> list[Path]:
-    """The tar files at or below `root`, sorted. Raises DataError where there are none."""
+    """The tar files at or below `root`, sorted, no hidden ones. Raises DataError where there are none."""
     if root.is_file():
         return [root]
-    found = sorted(path for path in root.rglob("*.tar") if path.is_file())
+    found = sorted(path for path in root.rglob("*.tar") if path.is_file() and _counts(path.relative_to(root)))
     if not found:
         raise DataError(f"{root}: no .tar files there; set `root` to a folder with shards (not compressed)")
     return found
@@ -77,15 +77,24 @@ def members_of(root: Path, shard: Path) -> Iterator[Member]:
             for member in archive:
                 if member.isreg() and _is_picture(member.name):
                     yield Member(f"{name}/{member.name}", shard, member.offset_data, member.size)
+            _require_whole(shard, archive.offset)
     except tarfile.ReadError as error:
         raise DataError(f"{shard}: cannot be read as an uncompressed tar file: {error}") from error
 
 
+def _require_whole(shard: Path, end: int) -> None:
+    """Python's reader takes a file that is cut within a header for one that ends before it."""
+    if 0 < shard.stat().st_size - end < tarfile.BLOCKSIZE:
+        raise DataError(f"{shard}: is cut short; fetch it again")
+
+
 def _is_picture(name: str) -> bool:
     path = PurePosixPath(name)
-    return path.suffix.lower() in SUFFIXES and not any(
-        is_left_out(part) for part in path.parts if part != ".."
-    )
+    return path.suffix.lower() in SUFFIXES and _counts(path)
+
+
+def _counts(path: PurePath) -> bool:
+    return not any(is_left_out(part) for part in path.parts if part != "..")
 
 
 def _pixels(member: Member, framing: Framing) -> NDArray[np.uint8]:
