@@ -300,7 +300,7 @@ def test_pictures_of_any_name_serve(place, lab):
     (pictures / os.fsdecode(b"torn\xff.png")).write_bytes(b"no picture")
     source = f"data.source={{kind: image_folder, root: '{pictures}', on_bad_image: skip}}"
     ended = place.go(source, "data.holdout=2")
-    assert plain(ended, 0, "1 pictures could not be read")
+    assert plain(ended, 0, "1 picture could not be read, left out")
     skipped = json.loads((place.run / "run.json").read_text("utf-8"))["data"]["skipped"]
     assert [os.fsencode(name.split(":")[0]) for name in skipped] == [b"torn\xff.png"]
     assert plain(place.go(), 0)
