@@ -23,7 +23,8 @@ from .pictures import Framing, Size, load_pixels
 
 P = TypeVar("P")
 T = TypeVar("T")
-SEEN_OF_A_FILE = 1 << 20  # bytes at each end
+SEEN_OF_A_FILE = 1 << 17  # bytes; of larger ones as many, in PIECES
+PIECES = 32
 LOOKED_AT = 16  # pictures, for transparency
 log = logging.getLogger("ambientkit")
 
@@ -146,11 +147,15 @@ def _fingerprint(root: Path, names: Sequence[str], framing: Framing) -> str:
 
 
 def content_digest(path: Path) -> bytes:
-    """Digest of a file's length and of its first and last bytes: of all of it, where it is small."""
+    """Digest of a file's length and bytes: of all, or of pieces from first to last where it is large."""
     with path.open("rb", buffering=0) as file:
         length = os.fstat(file.fileno()).st_size
-        digest = hashlib.blake2b(str(length).encode() + b"\0" + file.read(SEEN_OF_A_FILE))
-        if length > SEEN_OF_A_FILE:
-            file.seek(max(SEEN_OF_A_FILE, length - SEEN_OF_A_FILE))
+        digest = hashlib.blake2b(str(length).encode() + b"\0")
+        if length <= SEEN_OF_A_FILE:
             digest.update(file.read())
+            return digest.digest()
+        piece = SEEN_OF_A_FILE // PIECES
+        for number in range(PIECES):
+            file.seek(number * (length - piece) // (PIECES - 1))
+            digest.update(file.read(piece))
     return digest.digest()
