@@ -250,6 +250,11 @@ def held_out_of(plan: Plan, opened: Opened) -> HoldOut | None:
     return hold_out(source, opened.held, StoreWriter())
 
 
+def context_of_metrics(context: Context, held: HoldOut | None) -> Context:
+    """The context with the shapes of the held-out pictures' measurements: metrics are taken of those."""
+    return context if held is None or held.sensor is None else _with_measurement(context, held.sensor)
+
+
 def _like_the_sensors(section: str, other: Measurement, sensor: Measurement) -> Measurement:
     """`other`; it is said where its holes look otherwise: a network fills well what it was shown."""
     if None not in (other.fill, sensor.fill) and other.fill != sensor.fill:

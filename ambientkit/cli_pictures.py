@@ -134,6 +134,7 @@ def complete(
 
     _require_pairs(masks, invert, key_colour, tolerance)
     trained = engine.open(folder, checkpoint=checkpoint, device=device)
+    trained.require_completing()
     inverted = _inverted(shell, trained, masks, invert)
     source = _mask_source(masks, alpha, key_colour, tolerance, dilate, inverted)
     work = complete_files(

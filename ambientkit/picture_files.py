@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from ambientkit.errors import DataError
 from ambientkit.levels import to_eight_bits, to_float
 from ambientkit.pictures import (
     HALF_OPAQUE,
+    SUFFIXES,
     converted,
     flattened,
     has_deep_channels,
@@ -59,6 +59,9 @@ class MaskSource:
     tolerance: int = 0
     dilate: int = 0
     invert: bool = False
+    _listed: dict[Path, dict[str, list[Path]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if sum((self.masks is not None, self.alpha, self.key_colour is not None)) != 1:
@@ -113,20 +116,21 @@ class MaskSource:
 
     def _mask_of(self, name: Path) -> Path:
         assert self.masks is not None
-        found = self._by_name.get(name, [])
+        found = self._beside(name.parent).get(name.name, [])
         if len(found) != 1:
             what = "no mask" if not found else f"{len(found)} masks"
             raise DataError(f"{self.masks / name.parent}: has {what} of the name {name.name!r}")
         return found[0]
 
-    @cached_property
-    def _by_name(self) -> dict[Path, list[Path]]:
-        """Files below `masks` by place and name without suffix; read once, not for each picture."""
+    def _beside(self, place: Path) -> dict[str, list[Path]]:
+        """Masks in a folder below `masks` by name without suffix; each folder is read once."""
         assert self.masks is not None
-        found: dict[Path, list[Path]] = {}
-        for name in picture_names(self.masks):
-            found.setdefault(Path(name).with_suffix(""), []).append(self.masks / name)
-        return found
+        if place not in self._listed:
+            by_name = self._listed[place] = {}
+            for path in sorted((self.masks / place).glob("*")):
+                if path.suffix.lower() in SUFFIXES:
+                    by_name.setdefault(path.stem, []).append(path)
+        return self._listed[place]
 
 
 @dataclass(frozen=True)
@@ -179,7 +183,8 @@ def _require_no_results(folder: Path, names: Sequence[str]) -> None:
         if stem != name and there & {f"{stem}.png", f"{stem}.0.png"}:
             raise DataError(
                 f"{folder / name}: lies beside its picture, as what was completed does; results are not "
-                "completed again, so move them out of that folder, or name the pictures"
+                "completed again, so move them out of that folder, or name the pictures; masks of your "
+                "own go into another folder, which --masks names"
             )
 
 
@@ -215,6 +220,7 @@ def complete_files(
     than half is hidden.
     """
     run.require_completing()
+    source = replace(source) if source else None  # which lists its folders anew
     if source is None and run.needs_masks:
         raise DataError("say where the hidden pixels are told: exactly one of masks, alpha and a key colour")
     jobs = _planned(find_pictures(pictures, own_folders(out, source)), out, samples)

@@ -168,8 +168,8 @@ def is_transparent(picture: Image.Image) -> bool:
 def shows_through(path: Path) -> bool:
     """Whether a pixel is transparent by more than half. Raises UnreadableError."""
     with opened(path) as picture:
-        if not picture.has_transparency_data:  # known from the header: others are not decoded
-            return False
+        if not picture.has_transparency_data or picture.mode in SIXTEEN_BITS:
+            return False  # known from the header: they are not decoded; of 16 bits no alpha is read
         return bool((np.asarray(picture.convert("RGBA").getchannel("A")) < HALF_OPAQUE).any())
 
 

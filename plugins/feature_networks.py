@@ -90,7 +90,8 @@ def require_colours(shape: Sequence[int]) -> None:
     """Raises PluginError unless (C, H, W) is that of pictures in grey or RGB: others have no features."""
     if len(shape) != 3 or shape[0] not in (1, 3):
         raise PluginError(
-            f"features are of pictures with 1 or 3 channels, and these have the shape {tuple(shape)}"
+            f"features are of pictures with 1 or 3 channels, and these have the shape {tuple(shape)}; leave "
+            "this figure out"
         )
 
 

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from ambientkit import Engine, Measured, Metric
+from ambientkit.assembly import context_of_metrics, held_out_of, open_data
 from ambientkit.cli import main
 from ambientkit.errors import InputError, RunFolderError
 from ambientkit.evaluating.choice import choose_metrics, unfit
@@ -218,6 +219,20 @@ def test_figures_that_the_pictures_are_too_small_for_are_left_out_with_the_reaso
     assert "pictures of 5x5 are too small for its window" in chosen.left_out["hidden_ssim"]
     with pytest.raises(InputError, match=r"metric 'hidden_ssim': .*pictures of 5x5 are too small"):
         choose_metrics(held.plan, engine.plugins, ["hidden_ssim"], small)
+
+
+def test_metrics_are_told_the_shape_of_what_the_held_out_pictures_sensor_delivers(engine):
+    plan = engine.load(
+        "quickstart",
+        *("data.source.count=24", "data.holdout=8", "evaluation.measurement={kind: fourier}"),
+        *("metrics=[]", "train.checkpoints.best=null"),
+    )
+    opened = open_data(plan)
+    told = context_of_metrics(opened.context, held_out_of(plan, opened))
+    assert opened.context.measured_shape == (3, 32, 32) and told.measured_shape == (6, 32, 32)
+    chosen = choose_metrics(plan, engine.plugins, None, told)
+    assert "remeasured_kid" in chosen.left_out and "hidden_psnr" not in chosen.metrics
+    assert context_of_metrics(told, None) is told
 
 
 def test_measurements_that_are_no_pictures_in_colour_or_grey_have_no_features(engine, runs):

@@ -16,7 +16,7 @@ from ambientkit_plugins.incomplete.dataset import open_incomplete
 from PIL import Image
 from torch import nn
 
-from ambientkit import Generator, picture_files
+from ambientkit import Generator
 from ambientkit.completion import TrainedRun
 from ambientkit.errors import DataError
 from ambientkit.machine import choose
@@ -110,6 +110,18 @@ def test_no_mask_or_two_of_the_name_are_said(run, tmp_path):
         save(tmp_path / "masks" / f"a.{suffix}", hole().astype(np.uint8))
     with pytest.raises(DataError, match=r"has 2 masks of the name 'a'"):
         complete(run, [picture], tmp_path / "out", masks=tmp_path / "masks")
+
+
+def test_masks_that_came_since_and_in_linked_folders_are_found(run, tmp_path):
+    picture, source = save(tmp_path / "in" / "c" / "a.png", pixels()), MaskSource(masks=tmp_path / "masks")
+    (tmp_path / "masks").mkdir()
+    with pytest.raises(DataError, match=r"has no mask of the name 'a'"):
+        list(complete_files(run, [tmp_path / "in"], tmp_path / "out", source))
+    save(tmp_path / "elsewhere" / "a.png", hole().astype(np.uint8) * 255)
+    (tmp_path / "masks" / "c").symlink_to(tmp_path / "elsewhere")
+    (done,) = complete_files(run, [tmp_path / "in"], tmp_path / "out", source)
+    assert done.source == picture
+    check(done, pixels(), hole())
 
 
 def test_alpha(run, tmp_path):
@@ -474,14 +486,10 @@ def test_the_folder_of_masks_is_read_once(run, tmp_path, monkeypatch):
     for name in ("a", "b", "c/d"):
         save(tmp_path / "in" / f"{name}.png", pixels())
         save(tmp_path / "masks" / f"{name}.PNG", np.uint8(hole()) * 255)
-    read_folders, names_of = [], picture_files.picture_names
-    monkeypatch.setattr(
-        picture_files,
-        "picture_names",
-        lambda root, **said: read_folders.append(root) or names_of(root, **said),
-    )
+    read_folders, glob = [], Path.glob
+    monkeypatch.setattr(Path, "glob", lambda place, *said: read_folders.append(place) or glob(place, *said))
     assert len(complete(run, [tmp_path / "in"], tmp_path / "out", masks=tmp_path / "masks")) == 3
-    assert read_folders == [tmp_path / "in", tmp_path / "masks"]
+    assert read_folders == [tmp_path / "masks", tmp_path / "masks/c"]
 
 
 def test_sixteen_bits_are_refused_for_they_would_be_cut_off(run, tmp_path):

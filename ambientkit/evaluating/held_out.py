@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ambientkit.assembly import build_method, held_out_of, open_data
+from ambientkit.assembly import build_method, context_of_metrics, held_out_of, open_data
 from ambientkit.completion import TrainedRun
 from ambientkit.data import HoldOut, files_read
 from ambientkit.errors import InputError, RunFolderError
@@ -78,7 +78,8 @@ def open_held_out(trained: TrainedRun, plan: Plan, record: Mapping[str, Any], st
             "since it was trained; restore them"
         )
     complete = Completer(trained.network, method, trained.machine)
-    return Held(trained, plan, record, pictures, complete, opened.context, step)
+    context = context_of_metrics(opened.context, pictures)
+    return Held(trained, plan, record, pictures, complete, context, step)
 
 
 def require_same_pictures(one: Held, other: Held) -> None:

@@ -74,11 +74,12 @@ def register_fidelities() -> Iterable[Component]:
     yield Component("measurement_consistency", MeasurementConsistencyOptions, _consistency)
 
 
-def _held_out(options: HeldOutOptions, _context: Context) -> Fidelity:
+def _held_out(options: HeldOutOptions, context: Context) -> Fidelity:
     if options.norm == "perceptual":
-        from ..feature_networks import load_features
+        from ..feature_networks import load_features, require_colours
         from .perceptual import HeldOutPerceptual
 
+        require_colours(context.image_shape or (3, 1, 1))
         return HeldOutPerceptual(load_features("efficientnet_lite0"))
     from .held_out import HeldOut
 

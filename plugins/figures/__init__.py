@@ -215,8 +215,9 @@ def _distance(name: str, remeasured: bool) -> Callable[[_FeatureOptions, Context
     return build
 
 
-def _perceptual(options: PerceptualOptions, _context: Context) -> Perceptual:
-    from ..feature_networks import load_features
+def _perceptual(options: PerceptualOptions, context: Context) -> Perceptual:
+    from ..feature_networks import load_features, require_colours
     from .distances import Perceptual
 
+    require_colours(context.image_shape or (3, 1, 1))
     return Perceptual(load_features(options.features, options.weights))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ from ambientkit import Engine, MaskingMeasurement, TrainedRun
 from ambientkit.errors import DataError, InputError, RunFolderError
 from ambientkit.interfaces import Shape, Theta
 
+log = logging.getLogger("ambientkit")
 LOOKED_AT = 64  # masks, before a generator is taken for one of masks
 
 
@@ -72,12 +74,20 @@ def open_masks(run: Path, checkpoint: str, fill: float) -> LearnedMasks:
 
 
 def _require_holes(sensor: LearnedMasks) -> None:
-    """Raises DataError where of LOOKED_AT masks none hides anything, or all hide everything."""
-    shape = sensor.masks.image_shape
+    """Raises DataError where of LOOKED_AT masks all hide everything; says where none hides anything.
+
+    That may be right: holes can be rare.
+    """
+    shape, folder = sensor.masks.image_shape, sensor.masks.folder
     seen = sensor.sample(LOOKED_AT, shape, torch.Generator().manual_seed(0))["observed"]
-    if bool(seen.all()) or not bool(seen.any()):
-        hidden = "nothing" if bool(seen.any()) else "everything"
+    if not bool(seen.any()):
         raise DataError(
-            f"{sensor.masks.folder}: all of {LOOKED_AT} masks that it made hide {hidden}; train it longer, "
-            "or give another run or checkpoint"
+            f"{folder}: all of {LOOKED_AT} masks that it made hide everything; train it longer, or give "
+            "another run or checkpoint"
+        )
+    if bool(seen.all()):
+        log.warning(
+            "%s: none of %d masks that it made hides anything; unless holes are so rare, train it longer",
+            folder,
+            LOOKED_AT,
         )

@@ -105,7 +105,7 @@ def _pixels(member: Member, framing: Framing) -> NDArray[np.uint8]:
 
 
 def _fingerprint(shards: Sequence[Path], framing: Framing) -> str:
-    """Of lengths and contents of the shards, so that a copy elsewhere counts as the same data."""
+    """Of lengths and pieces of the shards, so that a copy elsewhere counts as the same data."""
     digest = hashlib.sha256(repr(framing).encode())
     for shard in shards:
         digest.update(shard.name.encode("utf-8", "surrogateescape") + b"\0" + content_digest(shard))
