@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from ambientkit.cached import describe_data, describe_store, find_or_make
+from ambientkit.containment import blame
 from ambientkit.data import (
     CHUNK,
     Batches,
@@ -33,6 +34,7 @@ from ambientkit.machine import Machine, critic_of
 from ambientkit.mishaps import out_of_memory
 from ambientkit.optim import build_optimizer
 from ambientkit.recipe import Choice, Plan
+from ambientkit.returned import require_latent, require_network, require_objective
 from ambientkit.round_trip import Method
 from ambientkit.shared_norm import share_batch_norms
 from ambientkit.store import (
@@ -300,6 +302,7 @@ def build_game(plan: Plan, context: Context, sensor: Measurement, machine: Machi
         shown = _shown(plan, context)
         game.discriminator = _player(plan, plan.discriminator, train.discriminator_optimizer, shown, machine)
         game.objective = build(plan.objective, context)
+        require_objective(game.objective)
         game.offers_features = "features" in (plan.discriminator.facts() or ())
     for choice in plan.fidelities:
         weight = getattr(choice.spec, "weight", 1.0)
@@ -337,6 +340,9 @@ def build_network(plan: Plan, choice: Choice, context: Context) -> nn.Module:
     """A network whose first weights depend on (seed, category) alone; the global random state is kept."""
     with global_stream(plan.recipe.seed, "weights", choice.registered.category):
         network: nn.Module = build(choice, context)
+    require_network(
+        f"{choice.registered.category} {choice.registered.name}", choice.registered.category, network
+    )
     return network
 
 
@@ -361,6 +367,7 @@ def probe(game: Game, real: Measured, clean: bool = False) -> None:
     few = _first(real, 2)
     n = len(few.y)
     generator = game.generator.network.eval()
+    require_latent(generator, shape)
     latent = draw_latent(generator, shape, n, 0, ("probe",), game.machine)  # type: ignore[arg-type]
     made = _attempt("generator", lambda: game.machine.run(generator, few, latent))
     generator.train()
@@ -391,7 +398,9 @@ def _attempt(what: str, forward: Any) -> torch.Tensor:
     except FAILURES as error:  # a plugin's network may raise anything
         if out_of_memory(error):
             raise
-        raise PluginError(f"the {what} does not accept the data: {error!r}") from error
+        found = blame(error, ())
+        place = f" ({found.source}, {found.place})" if found else ""
+        raise PluginError(f"the {what} does not accept the data: {error!r}{place}") from error
     return result
 
 

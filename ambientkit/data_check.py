@@ -39,6 +39,8 @@ def _require_names(dataset: Dataset) -> None:
     if strange or twice:
         what = f"{strange[0]!r} is no text" if strange else f"{twice[0]!r} comes twice"
         raise _fault(dataset, f"of its `keys` {what}", "what is hidden in a picture is drawn from its name")
+    if not hasattr(dataset, "__len__"):
+        raise _fault(dataset, "it has no `__len__`", "inherit ambientkit.Dataset, or write it")
     if len(dataset) != len(keys):
         raise _fault(dataset, f"its length is {len(dataset)}, but it has {len(keys)} keys", "make them agree")
     if not isinstance(getattr(dataset, "fingerprint", None), str) or not dataset.fingerprint:
@@ -78,7 +80,21 @@ def measured_of(dataset: Dataset, indices: Sequence[int]) -> Measured:
         have = tuple(measured.y.shape)
         raise _fault(dataset, f"{len(indices)} samples have a y of {have}", "the first axis is theirs")
     _require_values(dataset, "measured", measured.y)
+    _require_mask(dataset, measured)
     return measured
+
+
+def _require_mask(dataset: Dataset, measured: Measured) -> None:
+    observed, shape = measured.observed, tuple(measured.y.shape)
+    if observed is None:
+        return
+    fits = tuple(observed.shape) in (shape, (*shape[:1], 1, *shape[2:]))
+    if observed.dtype != torch.bool or not fits:
+        raise _fault(
+            dataset,
+            f"`observed` is {tuple(observed.shape)} of {observed.dtype} for a y of {shape}",
+            "give a bool mask (n, 1 or C, H, W), True where y carries information",
+        )
 
 
 def _require_values(dataset: Dataset, method: str, values: Tensor) -> None:

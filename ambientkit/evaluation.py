@@ -15,6 +15,7 @@ from ambientkit.data import HoldOut
 from ambientkit.draws import draw_latent
 from ambientkit.interfaces import Evaluated, Measured, Metric
 from ambientkit.machine import Machine
+from ambientkit.returned import summary_of, values_of
 from ambientkit.round_trip import Method, composited
 from ambientkit.streams import stream
 
@@ -131,7 +132,7 @@ def values(metrics: Mapping[str, Metric], evaluated: Iterable[Evaluated]) -> Val
         for name, metric in metrics.items():
             if not _has_what_it_needs(metric, batch):
                 continue
-            for key, value in metric.per_picture(batch).items():
+            for key, value in values_of(metric, batch).items():
                 found[name].setdefault(key, []).append(value)
     return {
         name: {key: torch.cat(parts) for key, parts in keys.items()} for name, keys in found.items() if keys
@@ -149,7 +150,7 @@ def _has_what_it_needs(metric: Metric, batch: Evaluated) -> bool:
 
 def figures(metrics: Mapping[str, Metric], evaluated: Iterable[Evaluated]) -> dict[str, dict[str, float]]:
     """Each metric's summary over all pictures; a metric that has no value there is absent."""
-    return {name: metrics[name].summary(found) for name, found in values(metrics, evaluated).items()}
+    return {name: summary_of(metrics[name], found) for name, found in values(metrics, evaluated).items()}
 
 
 Summaries: TypeAlias = Mapping[str, Mapping[str, float]]

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from ambientkit.errors import InputError
+from ambientkit.errors import InputError, PluginError
 from ambientkit.group import Group
 from ambientkit.interfaces import Measured, Theta, View
 from ambientkit.processes import expected, local_rank
@@ -40,7 +40,10 @@ class Machine:
     def run(self, network: nn.Module, *inputs: Any) -> Tensor:
         """Apply a network under autocast; the result is float32."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            output: Tensor = network(*inputs)
+            output: object = network(*inputs)
+        if not isinstance(output, Tensor):
+            name, what = type(network).__name__, type(output).__name__
+            raise PluginError(f"{name}: `forward` returned a {what}; return one tensor")
         return output.float()
 
     def send(self, measured: Measured) -> Measured:
@@ -114,6 +117,9 @@ def features_of(machine: Machine, discriminator: Any) -> Callable[[View], Sequen
     def features(view: View) -> Sequence[Tensor]:
         with torch.autocast(machine.device.type, torch.bfloat16, enabled=machine.bf16):
             maps = discriminator.features(replace(view, y=machine.tensor(view.y)))
+        if not isinstance(maps, list | tuple) or not maps:
+            name, what = type(discriminator).__name__, type(maps).__name__
+            raise PluginError(f"{name}: `features` returned a {what}; return its inner maps, one or more")
         return [each.float() for each in maps]
 
     return features

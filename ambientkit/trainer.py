@@ -24,6 +24,7 @@ from ambientkit.optim import AveragedNetwork, load_optimizer, optimizer_state
 from ambientkit.recipe import Plan
 from ambientkit.recording import runner_of
 from ambientkit.resident import brought
+from ambientkit.returned import score_of
 from ambientkit.round_trip import Draws
 from ambientkit.run_folder import update_run
 from ambientkit.schedule import Pace
@@ -268,7 +269,7 @@ class Trainer:
         name = self.plan.recipe.train.checkpoints.best
         if name is None or self.step == 0 or not summaries.get(name):
             return
-        score = self.metrics[name].score(summaries[name])
+        score = score_of(self.metrics[name], summaries[name])
         known = self.best.get("score", -math.inf)
         if math.isfinite(score) and (score > known or not math.isfinite(known)):
             self.best = {"score": score, "step": float(self.step)}

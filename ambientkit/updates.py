@@ -15,6 +15,7 @@ from ambientkit.finite import FiniteWatch
 from ambientkit.group import part_of
 from ambientkit.interfaces import Fidelity, Judged, Measured, Objective, RoundTrip, Terms, View
 from ambientkit.machine import Machine, critic_of, features_of
+from ambientkit.returned import terms_of, total_of
 from ambientkit.round_trip import Draws, Method, composited, round_trip, views
 
 
@@ -130,9 +131,9 @@ def _discriminator_terms(
         trip = trip or game.trip(real, draws)
     sides = views(real, trip, draws)
     critic = critic_of(game.machine, game.discriminator.network)
-    terms = game.objective.discriminator_terms(critic, *sides)
+    terms = terms_of(game.objective, "discriminator_terms", critic, *sides)
     if penalty:
-        penalties = game.objective.penalty_terms(critic, *sides)
+        penalties = terms_of(game.objective, "penalty_terms", critic, *sides)
         terms = {**terms, **{name: penalty * value for name, value in penalties.items()}}
     return {f"discriminator/{name}": value for name, value in terms.items()}
 
@@ -144,7 +145,8 @@ def _generator_terms(game: Game, real: Measured, draws: Draws, plays: bool, trip
     trip = replace(trip, judged=_judged(game, *sides), latent_other=draws.latent_other)
     restore = partial(_restore, game, draws)
     for name, weight, fidelity in game.fidelities:
-        for term, value in fidelity.terms(trip, restore, game.method.sensor.measure).items():
+        found = terms_of(fidelity, "terms", trip, restore, game.method.sensor.measure)
+        for term, value in found.items():
             terms[f"generator/{name}/{term}" if term != name else f"generator/{name}"] = weight * value
     return terms
 
@@ -159,7 +161,7 @@ def _adversarial_terms(game: Game, real: View, fake: View) -> Terms:
     if game.discriminator is None or game.objective is None:
         return {}
     critic = critic_of(game.machine, game.discriminator.network)
-    terms = game.objective.generator_terms(critic, real, fake)
+    terms = terms_of(game.objective, "generator_terms", critic, real, fake)
     return {f"generator/{name}": value for name, value in terms.items()}
 
 
@@ -183,7 +185,7 @@ def _descend(
         part, part_draws = part_of(real, index, game.accumulate), part_of(draws, index, game.accumulate)
         with _one_set_of_weights(game):
             terms = make_terms(game, part, part_draws)
-        (torch.stack(list(terms.values())).sum() / game.accumulate).backward()  # type: ignore[no-untyped-call]
+        (total_of(terms, player.network) / game.accumulate).backward()  # type: ignore[no-untyped-call]
         for name, value in terms.items():
             totals[name] = totals.get(name, torch.zeros_like(value)) + value.detach() / game.accumulate
     gradients = [weight.grad for weight in player.network.parameters() if weight.grad is not None]

@@ -368,7 +368,7 @@ def test_a_warm_start_that_does_not_fit_is_refused_and_leaves_no_run(engine, tin
     ("bad", "message"),
     [
         ("shape", r"the generator returned \(1, 3, 15, 16\) for pictures of \(3, 16, 16\)"),
-        ("raise", r"the generator does not accept the data: KeyError\('no such thing'\)"),
+        ("raise", r"the generator does not accept the data: KeyError\('no such thing'\) \(\w+, .*\.py:\d+\)"),
     ],
 )
 def test_a_network_that_does_not_fit_is_found_before_the_run(engine, tmp_path, bad, message):

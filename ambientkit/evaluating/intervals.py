@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ambientkit.interfaces import Metric
+from ambientkit.returned import summary_of
 from ambientkit.streams import stream
 
 COVERED = (0.025, 0.975)
@@ -37,7 +38,7 @@ def draws(pictures: int, count: int, seed: int) -> list[Tensor]:
 
 def with_intervals(metric: Metric, values: Picked, redrawn: list[Tensor]) -> dict[str, Figure]:
     """The metric's figures over all pictures, each with its interval."""
-    summary = metric.summary(values)
+    summary = summary_of(metric, values)
     if not redrawn or not getattr(metric, "resampled", True):
         return {name: Figure(value) for name, value in summary.items()}
     again = metric.summaries(values, redrawn)
@@ -46,7 +47,7 @@ def with_intervals(metric: Metric, values: Picked, redrawn: list[Tensor]) -> dic
 
 def differences(metric: Metric, ours: Picked, theirs: Picked, redrawn: list[Tensor]) -> dict[str, Figure]:
     """Our figures less theirs, of the same pictures, redrawn together: their luck is shared."""
-    one, other = metric.summary(ours), metric.summary(theirs)
+    one, other = summary_of(metric, ours), summary_of(metric, theirs)
     common = {name: one[name] - other[name] for name in one if name in other}
     if not redrawn or not getattr(metric, "resampled", True):
         return {name: Figure(value) for name, value in common.items()}

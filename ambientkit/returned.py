@@ -1,0 +1,123 @@
+"""What networks, losses and metrics return, looked at where it is used: whose fault it is, and a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ambientkit.errors import PluginError, RunError
+from ambientkit.interfaces import Evaluated, Metric, Objective, Shape, Terms
+
+MEMBERS = {"generator": ("completes", "multiple", "latent_shape"), "discriminator": ()}
+
+
+def require_network(name: str, category: str, network: object) -> None:
+    """It can be trained, and has what the engine asks of it. Raises PluginError."""
+    if not isinstance(network, nn.Module):
+        raise PluginError(f"{name}: `build` returned {_described(network)}; return a torch.nn.Module")
+    if not any(weight.requires_grad for weight in network.parameters()):
+        raise PluginError(f"{name}: it has no weights to train; make its layers in __init__")
+    lacking = [member for member in MEMBERS[category] if not hasattr(network, member)]
+    if lacking:
+        raise PluginError(f"{name}: it has no `{lacking[0]}`; write it, or inherit ambientkit.Generator")
+    if category == "generator" and not callable(network.latent_shape):
+        raise PluginError(f"{name}: `latent_shape` is no method; write latent_shape(self, image_shape)")
+
+
+def require_latent(network: nn.Module, image_shape: Shape) -> None:
+    """The latent's shape is one. Raises PluginError."""
+    shape = network.latent_shape(image_shape)  # type: ignore[operator]
+    if shape is not None and not (isinstance(shape, tuple) and all(isinstance(side, int) for side in shape)):
+        raise PluginError(
+            f"{type(network).__name__}: `latent_shape` returned {shape!r}; return a tuple of ints, or None"
+        )
+
+
+def require_objective(objective: Objective) -> None:
+    """Its penalties are due at whole intervals. Raises PluginError."""
+    every = getattr(objective, "penalty_every", 1)
+    if not isinstance(every, int) or every < 1:
+        raise PluginError(f"{type(objective).__name__}: `penalty_every` is {every!r}; make it 1 or more")
+
+
+def terms_of(owner: object, method: str, *arguments: Any) -> Terms:
+    """The terms of an objective or a fidelity. Raises RunError where they are no dict of 0-d tensors."""
+    terms = _asked(owner, method, *arguments)
+    remedy = 'return a dict of named 0-d tensors, such as {"adversarial": loss.mean()}'
+    if not isinstance(terms, Mapping):
+        raise _fault(owner, f"`{method}` returned {_described(terms)}", remedy)
+    for name, value in terms.items():
+        if not isinstance(value, Tensor) or value.dim() or not value.is_floating_point():
+            raise _fault(owner, f"the term {name!r} of `{method}` is {_described(value)}", remedy)
+    return dict(terms)
+
+
+def total_of(terms: Terms, network: nn.Module) -> Tensor:
+    """Their sum. Raises RunError where it teaches the network nothing."""
+    owner, names = type(network).__name__, ", ".join(terms)
+    if not terms:
+        raise RunError(f"no term tells {owner} what to learn: its objective returned none; return one")
+    total = torch.stack(list(terms.values())).sum()
+    if not total.requires_grad:
+        raise RunError(
+            f"the terms {names} have no gradient by the weights of {owner}; leave out .detach(), .item() and "
+            "torch.no_grad() in the network and in what makes the terms (`ambientkit check-plugin` finds it)"
+        )
+    return total
+
+
+def values_of(metric: Metric, evaluated: Evaluated) -> dict[str, Tensor]:
+    """Values of each picture. Raises RunError where they are no dict of tensors with a row a picture."""
+    values, pictures = _asked(metric, "per_picture", evaluated), len(evaluated.completed)
+    remedy = 'return a dict of tensors with a row a picture, such as {"error": (n,)}'
+    if not isinstance(values, Mapping):
+        raise _fault(metric, f"`per_picture` returned {_described(values)}", remedy)
+    for name, value in values.items():
+        if not isinstance(value, Tensor) or value.shape[:1] != (pictures,):
+            what = f"{name!r} of `per_picture` is {_described(value)} for {pictures} pictures"
+            raise _fault(metric, what, remedy)
+    return dict(values)
+
+
+def summary_of(metric: Metric, values: Mapping[str, Tensor]) -> dict[str, float]:
+    """Figures by name. Raises RunError where they are no plain numbers."""
+    summary = _asked(metric, "summary", values)
+    remedy = "return a dict of Python floats: float(tensor)"
+    if not isinstance(summary, Mapping):
+        raise _fault(metric, f"`summary` returned {_described(summary)}", remedy)
+    for name, value in summary.items():
+        if not isinstance(value, float | int):
+            raise _fault(metric, f"the figure {name!r} of `summary` is {_described(value)}", remedy)
+    return dict(summary)
+
+
+def score_of(metric: Metric, summary: Mapping[str, float]) -> float:
+    """How good a summary is. Raises RunError where that is no number."""
+    score = _asked(metric, "score", summary)
+    if not isinstance(score, float | int):
+        remedy = "return a float, higher is better; -inf for no figure"
+        raise _fault(metric, f"`score` returned {_described(score)}", remedy)
+    return float(score)
+
+
+def _asked(owner: object, method: str, *arguments: Any) -> Any:
+    """What the method returns. Raises RunError where it does not take the arguments of its contract."""
+    try:
+        return getattr(owner, method)(*arguments)
+    except TypeError as error:
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+            raise
+        raise _fault(owner, str(error), f"give `{method}` the arguments of its contract") from error
+
+
+def _fault(owner: object, what: str, remedy: str) -> RunError:
+    return RunError(f"{type(owner).__name__}: {what}; {remedy}")
+
+
+def _described(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor {tuple(value.shape)} of {value.dtype}"
+    return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"
