@@ -74,17 +74,19 @@ def build_sensor(choice: Choice, context: Context) -> Measurement:
 
 def build(choice: Choice, context: Context) -> Any:
     """Build a component; what goes wrong in a plugin's code is told with the plugin's name."""
+    name = f"{choice.registered.category} {choice.registered.name} ({choice.registered.source})"
     try:
-        return choice.build(context)
+        built = choice.build(context)
     except AmbientkitError:
         raise
     except FAILURES as error:
         if out_of_memory(error):
             raise
-        name, source = choice.registered.name, choice.registered.source
-        raise PluginError(
-            f"{choice.registered.category} {name} ({source}) could not be built: {error!r}"
-        ) from error
+        raise PluginError(f"{name} could not be built: {error!r}") from error
+    if built is None or isinstance(built, type):
+        what = "None" if built is None else f"the class {built.__name__}"
+        raise PluginError(f"{name}: `build` returned {what}; return the component")
+    return built
 
 
 # Data -------------------------------------------------------------------------------------------

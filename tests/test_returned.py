@@ -7,9 +7,11 @@ import torch
 from faulty_datasets import GoodMeasurements
 from torch import nn
 
-from ambientkit import Evaluated, Generator, Measured, Metric, Objective, View
+from ambientkit import Component, Evaluated, Generator, Measured, Metric, Objective, Options, View
+from ambientkit.assembly import build
 from ambientkit.data_check import require_sound
 from ambientkit.errors import DataError, PluginError, RunError
+from ambientkit.interfaces import Context
 from ambientkit.machine import Machine, features_of
 from ambientkit.returned import (
     require_latent,
@@ -21,6 +23,7 @@ from ambientkit.returned import (
     total_of,
     values_of,
 )
+from ambientkit.testing.components import choice_of
 
 
 class Gives(Objective):
@@ -207,3 +210,10 @@ class Unsized:
 def test_a_data_set_without_a_length_is_told():
     with pytest.raises(DataError, match=r"data set Unsized: it has no `__len__`; inherit ambientkit.Dataset"):
         require_sound(Unsized(), None)
+
+
+@pytest.mark.parametrize(("built", "told"), [(None, "None"), (Says, "the class Says")])
+def test_a_component_that_is_not_returned_is_told(built, told):
+    choice = choice_of(Component("mine", Options, lambda options, context: built), "metric")
+    with pytest.raises(PluginError, match=rf"metric mine \(.*\): `build` returned {told}; return"):
+        build(choice, Context())
