@@ -6,7 +6,7 @@ come in two lots: those of its shape and options, all at once; then, if there ar
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Protocol
@@ -203,7 +203,9 @@ def _facts(choice: Choice, context: Context) -> frozenset[str]:
     nested = {name: [_facts(part, context) for part in parts] for name, parts in choice.nested.items()}
     facts = choice.options.joint_facts(nested)
     if facts is not None:
-        return facts
+        if not isinstance(facts, Set):
+            raise TypeError(f"`facts` returned a {type(facts).__name__}; return a frozenset of words")
+        return frozenset(facts)
     category = choice.registered.category
     if category != "measurement":
         return _UNDECLARED.get(category, frozenset())

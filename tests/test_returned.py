@@ -13,6 +13,7 @@ from ambientkit.data_check import require_sound
 from ambientkit.errors import DataError, PluginError, RunError
 from ambientkit.interfaces import Context
 from ambientkit.machine import Machine, features_of
+from ambientkit.recipe_check import _facts
 from ambientkit.returned import (
     require_latent,
     require_network,
@@ -217,3 +218,16 @@ def test_a_component_that_is_not_returned_is_told(built, told):
     choice = choice_of(Component("mine", Options, lambda options, context: built), "metric")
     with pytest.raises(PluginError, match=rf"metric mine \(.*\): `build` returned {told}; return"):
         build(choice, Context())
+
+
+class OneWord(Options):
+    """A metric that declares a word and no set of words."""
+
+    def facts(self):
+        return "truth"
+
+
+def test_facts_that_are_no_set_of_words_are_told():
+    choice = choice_of(Component("mine", OneWord, lambda options, context: Says({})), "metric")
+    with pytest.raises(TypeError, match="`facts` returned a str; return a frozenset of words"):
+        _facts(choice, Context())
