@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -43,15 +43,15 @@ def require_objective(objective: Objective) -> None:
         raise PluginError(f"{type(objective).__name__}: `penalty_every` is {every!r}; make it 1 or more")
 
 
-def terms_of(owner: object, method: str, *arguments: Any) -> Terms:
+def terms_of(method: Callable[..., Terms], *arguments: Any) -> Terms:
     """The terms of an objective or a fidelity. Raises RunError where they are no dict of 0-d tensors."""
-    terms = _asked(owner, method, *arguments)
+    terms = _asked(method, *arguments)
     remedy = 'return a dict of named 0-d tensors, such as {"adversarial": loss.mean()}'
     if not isinstance(terms, Mapping):
-        raise _fault(owner, f"`{method}` returned {_described(terms)}", remedy)
+        raise _fault(method, f"it returned {_described(terms)}", remedy)
     for name, value in terms.items():
         if not isinstance(value, Tensor) or value.dim() or not value.is_floating_point():
-            raise _fault(owner, f"the term {name!r} of `{method}` is {_described(value)}", remedy)
+            raise _fault(method, f"its term {name!r} is {_described(value)}", remedy)
     return dict(terms)
 
 
@@ -71,50 +71,52 @@ def total_of(terms: Terms, network: nn.Module) -> Tensor:
 
 def values_of(metric: Metric, evaluated: Evaluated) -> dict[str, Tensor]:
     """Values of each picture. Raises RunError where they are no dict of tensors with a row a picture."""
-    values, pictures = _asked(metric, "per_picture", evaluated), len(evaluated.completed)
+    values, pictures = _asked(metric.per_picture, evaluated), len(evaluated.completed)
     remedy = 'return a dict of tensors with a row a picture, such as {"error": (n,)}'
     if not isinstance(values, Mapping):
-        raise _fault(metric, f"`per_picture` returned {_described(values)}", remedy)
+        raise _fault(metric.per_picture, f"it returned {_described(values)}", remedy)
     for name, value in values.items():
         if not isinstance(value, Tensor) or value.shape[:1] != (pictures,):
-            what = f"{name!r} of `per_picture` is {_described(value)} for {pictures} pictures"
-            raise _fault(metric, what, remedy)
+            what = f"its {name!r} is {_described(value)} for {pictures} pictures"
+            raise _fault(metric.per_picture, what, remedy)
     return dict(values)
 
 
 def summary_of(metric: Metric, values: Mapping[str, Tensor]) -> dict[str, float]:
     """Figures by name. Raises RunError where they are no plain numbers."""
-    summary = _asked(metric, "summary", values)
+    summary = _asked(metric.summary, values)
     remedy = "return a dict of Python floats: float(tensor)"
     if not isinstance(summary, Mapping):
-        raise _fault(metric, f"`summary` returned {_described(summary)}", remedy)
+        raise _fault(metric.summary, f"it returned {_described(summary)}", remedy)
     for name, value in summary.items():
         if not isinstance(value, float | int):
-            raise _fault(metric, f"the figure {name!r} of `summary` is {_described(value)}", remedy)
+            raise _fault(metric.summary, f"its figure {name!r} is {_described(value)}", remedy)
     return dict(summary)
 
 
 def score_of(metric: Metric, summary: Mapping[str, float]) -> float:
     """How good a summary is. Raises RunError where that is no number."""
-    score = _asked(metric, "score", summary)
+    score = _asked(metric.score, summary)
     if not isinstance(score, float | int):
         remedy = "return a float, higher is better; -inf for no figure"
-        raise _fault(metric, f"`score` returned {_described(score)}", remedy)
+        raise _fault(metric.score, f"it returned {_described(score)}", remedy)
     return float(score)
 
 
-def _asked(owner: object, method: str, *arguments: Any) -> Any:
+def _asked(method: Callable[..., Any], *arguments: Any) -> Any:
     """What the method returns. Raises RunError where it does not take the arguments of its contract."""
     try:
-        return getattr(owner, method)(*arguments)
+        return method(*arguments)
     except TypeError as error:
         if error.__traceback__ is None or error.__traceback__.tb_next is not None:
             raise
-        raise _fault(owner, str(error), f"give `{method}` the arguments of its contract") from error
+        raise _fault(method, str(error), "give it the arguments of its contract") from error
 
 
-def _fault(owner: object, what: str, remedy: str) -> RunError:
-    return RunError(f"{type(owner).__name__}: {what}; {remedy}")
+def _fault(method: Callable[..., Any], what: str, remedy: str) -> RunError:
+    owner, name = getattr(method, "__self__", None), getattr(method, "__name__", repr(method))
+    place = name if owner is None else f"{type(owner).__name__}.{name}"
+    return RunError(f"{place}: {what}; {remedy}")
 
 
 def _described(value: object) -> str:

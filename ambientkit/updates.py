@@ -131,9 +131,9 @@ def _discriminator_terms(
         trip = trip or game.trip(real, draws)
     sides = views(real, trip, draws)
     critic = critic_of(game.machine, game.discriminator.network)
-    terms = terms_of(game.objective, "discriminator_terms", critic, *sides)
+    terms = terms_of(game.objective.discriminator_terms, critic, *sides)
     if penalty:
-        penalties = terms_of(game.objective, "penalty_terms", critic, *sides)
+        penalties = terms_of(game.objective.penalty_terms, critic, *sides)
         terms = {**terms, **{name: penalty * value for name, value in penalties.items()}}
     return {f"discriminator/{name}": value for name, value in terms.items()}
 
@@ -145,8 +145,7 @@ def _generator_terms(game: Game, real: Measured, draws: Draws, plays: bool, trip
     trip = replace(trip, judged=_judged(game, *sides), latent_other=draws.latent_other)
     restore = partial(_restore, game, draws)
     for name, weight, fidelity in game.fidelities:
-        found = terms_of(fidelity, "terms", trip, restore, game.method.sensor.measure)
-        for term, value in found.items():
+        for term, value in terms_of(fidelity.terms, trip, restore, game.method.sensor.measure).items():
             terms[f"generator/{name}/{term}" if term != name else f"generator/{name}"] = weight * value
     return terms
 
@@ -161,7 +160,7 @@ def _adversarial_terms(game: Game, real: View, fake: View) -> Terms:
     if game.discriminator is None or game.objective is None:
         return {}
     critic = critic_of(game.machine, game.discriminator.network)
-    terms = terms_of(game.objective, "generator_terms", critic, real, fake)
+    terms = terms_of(game.objective.generator_terms, critic, real, fake)
     return {f"generator/{name}": value for name, value in terms.items()}
 
 

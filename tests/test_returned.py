@@ -43,25 +43,25 @@ class Gives(Objective):
 @pytest.mark.parametrize(
     ("terms", "told"),
     [
-        (None, "`discriminator_terms` returned a NoneType; return a dict"),
-        (torch.zeros(()), r"`discriminator_terms` returned a tensor \(\) of torch.float32"),
-        ({"a": 0.5}, "the term 'a' of `discriminator_terms` is a float"),
-        ({"a": torch.zeros(4)}, r"the term 'a' of `discriminator_terms` is a tensor \(4,\)"),
+        (None, "it returned a NoneType; return a dict"),
+        (torch.zeros(()), r"it returned a tensor \(\) of torch.float32"),
+        ({"a": 0.5}, "its term 'a' is a float"),
+        ({"a": torch.zeros(4)}, r"its term 'a' is a tensor \(4,\)"),
     ],
 )
 def test_terms_that_are_none_are_told(terms, told):
-    with pytest.raises(RunError, match=f"Gives: {told}"):
-        terms_of(Gives(terms), "discriminator_terms", None, None, None)
+    with pytest.raises(RunError, match=rf"Gives\.discriminator_terms: {told}"):
+        terms_of(Gives(terms).discriminator_terms, None, None, None)
 
 
 def test_terms_are_handed_on():
     terms = {"a": torch.ones(())}
-    assert terms_of(Gives(terms), "discriminator_terms", None, None, None) == terms
+    assert terms_of(Gives(terms).discriminator_terms, None, None, None) == terms
 
 
 def test_a_method_with_other_arguments_is_told():
-    with pytest.raises(RunError, match=r"takes 2 positional .* give `generator_terms` the arguments"):
-        terms_of(Gives({}), "generator_terms", None, None, None)
+    with pytest.raises(RunError, match=r"takes 2 positional .* give it the arguments"):
+        terms_of(Gives({}).generator_terms, None, None, None)
 
 
 def test_terms_that_teach_nothing_are_told():
@@ -91,26 +91,26 @@ class Says(Metric):
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        (torch.zeros(2), r"`per_picture` returned a tensor \(2,\)"),
-        ({"e": 1.0}, "'e' of `per_picture` is a float for 2 pictures"),
-        ({"e": torch.zeros(())}, r"'e' of `per_picture` is a tensor \(\) of torch.float32 for 2 pictures"),
+        (torch.zeros(2), r"it returned a tensor \(2,\)"),
+        ({"e": 1.0}, "its 'e' is a float for 2 pictures"),
+        ({"e": torch.zeros(())}, r"its 'e' is a tensor \(\) of torch.float32 for 2 pictures"),
     ],
 )
 def test_values_without_a_row_a_picture_are_told(said, told):
     pictures = torch.zeros(2, 1, 4, 4)
-    with pytest.raises(RunError, match=f"Says: {told}"):
+    with pytest.raises(RunError, match=rf"Says\.per_picture: {told}"):
         values_of(Says(said), Evaluated(pictures, None, pictures, pictures))
 
 
 @pytest.mark.parametrize("said", [0.5, {"e": torch.zeros(())}, {"e": "0.5"}])
 def test_a_summary_that_is_no_plain_numbers_is_told(said):
-    with pytest.raises(RunError, match=r"Says: .*`summary`.*; return a dict of Python floats"):
+    with pytest.raises(RunError, match=r"Says\.summary: it.*; return a dict of Python floats"):
         summary_of(Says(said), {})
 
 
 @pytest.mark.parametrize("said", [None, torch.zeros(())])
 def test_a_score_that_is_no_number_is_told(said):
-    with pytest.raises(RunError, match=r"Says: `score` returned a .*; return a float, higher is better"):
+    with pytest.raises(RunError, match=r"Says\.score: it returned a .*; return a float, higher is better"):
         score_of(Says(said), {})
 
 
