@@ -71,6 +71,21 @@ def test_members_that_a_folder_would_leave_out_are_left_out(shards):
     assert built(packed).keys == before
 
 
+@pytest.mark.parametrize("harm", ["a byte of a header", "another shard"])
+def test_a_shard_that_the_reader_ends_too_early_is_refused(tmp_path, harm):
+    content = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(content, "PNG")
+    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+        add(archive, "a.png", content.getvalue())
+        second = archive.offset
+        add(archive, "b.png", content.getvalue())
+    whole = (tmp_path / "a.tar").read_bytes()
+    damaged = whole[:second] + bytes([whole[second] ^ 1]) + whole[second + 1 :]
+    (tmp_path / "b.tar").write_bytes(damaged if harm == "a byte of a header" else whole * 2)
+    with pytest.raises(DataError, match=r"b\.tar: is cut short or damaged at byte \d+, or another shard"):
+        built(tmp_path / "b.tar")
+
+
 @pytest.mark.parametrize("missing", [1, 100, 511])
 def test_a_shard_that_is_cut_within_a_header_is_refused(tmp_path, missing):
     """Python's reader takes it for one with fewer pictures."""
@@ -82,7 +97,9 @@ def test_a_shard_that_is_cut_within_a_header_is_refused(tmp_path, missing):
         add(archive, "b.png", content.getvalue())
     whole = (tmp_path / "a.tar").read_bytes()
     (tmp_path / "a.tar").write_bytes(whole[: second + 512 - missing])
-    with pytest.raises(DataError, match=r"a\.tar: is cut short; fetch it again"):
+    with pytest.raises(
+        DataError, match=rf"a\.tar: is cut short or damaged at byte {second}.*; fetch it again"
+    ):
         built(tmp_path)
     (tmp_path / "a.tar").write_bytes(whole[:second])
     assert len(built(tmp_path).keys) == 1, "not every writer ends a shard with empty blocks"

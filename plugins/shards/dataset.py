@@ -83,9 +83,13 @@ def members_of(root: Path, shard: Path) -> Iterator[Member]:
 
 
 def _require_whole(shard: Path, end: int) -> None:
-    """Python's reader takes a file that is cut within a header for one that ends before it."""
-    if 0 < shard.stat().st_size - end < tarfile.BLOCKSIZE:
-        raise DataError(f"{shard}: is cut short; fetch it again")
+    """Python's reader ends where a header is cut or damaged, without a word: only zeros may follow."""
+    with shard.open("rb") as file:
+        file.seek(end)
+        if any(chunk.strip(b"\0") for chunk in iter(partial(file.read, 1 << 16), b"")):
+            raise DataError(
+                f"{shard}: is cut short or damaged at byte {end}, or another shard follows; fetch it again"
+            )
 
 
 def _is_picture(name: str) -> bool:
