@@ -71,15 +71,20 @@ def test_members_that_a_folder_would_leave_out_are_left_out(shards):
     assert built(packed).keys == before
 
 
-@pytest.mark.parametrize("harm", ["a byte of a header", "another shard"])
-def test_a_shard_that_the_reader_ends_too_early_is_refused(tmp_path, harm):
+def two_members(file: Path) -> tuple[bytes, int]:
+    """A shard's bytes, and where the second of its pictures begins."""
     content = io.BytesIO()
     Image.new("RGB", (4, 4)).save(content, "PNG")
-    with tarfile.open(tmp_path / "a.tar", "w") as archive:
+    with tarfile.open(file, "w") as archive:
         add(archive, "a.png", content.getvalue())
         second = archive.offset
         add(archive, "b.png", content.getvalue())
-    whole = (tmp_path / "a.tar").read_bytes()
+    return file.read_bytes(), second
+
+
+@pytest.mark.parametrize("harm", ["a byte of a header", "another shard"])
+def test_a_shard_that_the_reader_ends_too_early_is_refused(tmp_path, harm):
+    whole, second = two_members(tmp_path / "a.tar")
     damaged = whole[:second] + bytes([whole[second] ^ 1]) + whole[second + 1 :]
     (tmp_path / "b.tar").write_bytes(damaged if harm == "a byte of a header" else whole * 2)
     with pytest.raises(DataError, match=r"b\.tar: is cut short or damaged at byte \d+, or another shard"):
@@ -89,13 +94,7 @@ def test_a_shard_that_the_reader_ends_too_early_is_refused(tmp_path, harm):
 @pytest.mark.parametrize("missing", [1, 100, 511])
 def test_a_shard_that_is_cut_within_a_header_is_refused(tmp_path, missing):
     """Python's reader takes it for one with fewer pictures."""
-    content = io.BytesIO()
-    Image.new("RGB", (4, 4)).save(content, "PNG")
-    with tarfile.open(tmp_path / "a.tar", "w") as archive:
-        add(archive, "a.png", content.getvalue())
-        second = archive.offset
-        add(archive, "b.png", content.getvalue())
-    whole = (tmp_path / "a.tar").read_bytes()
+    whole, second = two_members(tmp_path / "a.tar")
     (tmp_path / "a.tar").write_bytes(whole[: second + 512 - missing])
     with pytest.raises(
         DataError, match=rf"a\.tar: is cut short or damaged at byte {second}.*; fetch it again"
