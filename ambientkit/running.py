@@ -86,7 +86,7 @@ def finish(trainer: Trainer, machine: Machine, registry: Registry) -> RunResult:
         with contained(registry):
             trainer.train()
         machine.group.close()
-        return _result(trainer, time.monotonic() - begun)
+        return RunResult(trainer.folder, trainer.step, time.monotonic() - begun, {}, {}, trainer.info.labels)
     with logged(trainer.folder), status_kept(trainer), contained(registry):
         info = trainer.info
         log.info("%s on %s, from step %d of %d", info.name, machine, trainer.step, info.total_steps)
@@ -95,7 +95,7 @@ def finish(trainer: Trainer, machine: Machine, registry: Registry) -> RunResult:
         rows = trainer.yardsticks()
     seconds = time.monotonic() - begun + run_folder.read_run(trainer.folder).get("seconds", 0.0)
     _record_end(trainer, seconds, rows)
-    return _result(trainer, seconds, trainer.figures, rows)
+    return RunResult(trainer.folder, trainer.step, seconds, trainer.figures, rows, trainer.info.labels)
 
 
 def _record_end(trainer: Trainer, seconds: float, rows: Mapping[str, Mapping[str, float]]) -> None:
@@ -106,12 +106,3 @@ def _record_end(trainer: Trainer, seconds: float, rows: Mapping[str, Mapping[str
         seconds=round(seconds, 1),
         figures={"final": trainer.figures, **rows},
     )
-
-
-def _result(
-    trainer: Trainer,
-    seconds: float,
-    figures: Mapping[str, float] | None = None,
-    rows: Mapping[str, Mapping[str, float]] | None = None,
-) -> RunResult:
-    return RunResult(trainer.folder, trainer.step, seconds, figures or {}, rows or {}, trainer.info.labels)

@@ -18,7 +18,7 @@ from ambientkit.assembly import context_of_metrics, held_out_of, open_data
 from ambientkit.cli import main
 from ambientkit.errors import InputError, RunFolderError
 from ambientkit.evaluating.choice import choose_metrics, unfit
-from ambientkit.evaluating.evaluate import _untrained
+from ambientkit.evaluating.evaluate import Blending, _untrained
 from ambientkit.evaluating.intervals import Figure, differences, draws, with_intervals
 from ambientkit.evaluating.report import sheet, write
 from ambientkit.evaluating.wishes import Wishes
@@ -219,6 +219,12 @@ def test_figures_that_the_pictures_are_too_small_for_are_left_out_with_the_reaso
     assert "pictures of 5x5 are too small for its window" in chosen.left_out["hidden_ssim"]
     with pytest.raises(InputError, match=r"metric 'hidden_ssim': .*pictures of 5x5 are too small"):
         choose_metrics(held.plan, engine.plugins, ["hidden_ssim"], small)
+
+
+def test_there_is_no_blending_where_the_sensor_hides_nothing_that_it_tells():
+    y = torch.zeros(1, 3, 8, 8)
+    with pytest.raises(InputError, match="nothing to blend into: the sensor does not say"):
+        Blending(lambda measured: (y, y), "poisson")(Measured(y, None))
 
 
 def test_metrics_are_told_the_shape_of_what_the_held_out_pictures_sensor_delivers(engine):

@@ -14,6 +14,7 @@ from PIL import Image
 
 from ambientkit import Context, pictures
 from ambientkit.errors import DataError
+from ambientkit.pictures import shows_through
 
 
 def folder(root, size=None, **options):
@@ -237,6 +238,13 @@ def test_fingerprint_looks_at_both_ends_of_a_large_file(tmp_path, monkeypatch):
     assert folder(tmp_path).fingerprint != first
     (tmp_path / "large.png").write_bytes(content + b" ")
     assert folder(tmp_path).fingerprint != first
+
+
+def test_transparent_levels_of_sixteen_bits_are_not_told_of_for_they_are_not_read(tmp_path):
+    deep = Image.fromarray(np.full((4, 4), 7, np.uint16))
+    deep.save(tmp_path / "deep.png", transparency=7)
+    with Image.open(tmp_path / "deep.png") as picture:
+        assert picture.has_transparency_data and not shows_through(tmp_path / "deep.png")
 
 
 def test_a_changed_part_in_the_middle_of_an_uncompressed_picture_makes_other_data(tmp_path):

@@ -16,7 +16,7 @@ from ambientkit_plugins.figures.structural import ssim_map
 from pydantic import ValidationError
 from test_figures import block, evaluated, figure
 
-from ambientkit import Evaluated
+from ambientkit import Context, Engine, Evaluated
 from ambientkit.errors import PluginError
 
 # Structure --------------------------------------------------------------------------------------
@@ -230,6 +230,15 @@ def test_features_are_of_pictures_in_grey_or_colour_alone(prepare):
     for shape in ((2, 6, 16, 16), (2, 2, 16, 16), (2, 78)):
         with pytest.raises(PluginError, match="features are of pictures with 1 or 3 channels"):
             prepare(torch.zeros(shape))
+
+
+@pytest.mark.parametrize(
+    ("category", "kind", "options"),
+    [("metric", "perceptual", {}), ("metric", "kid", {}), ("fidelity", "held_out", {"norm": "perceptual"})],
+)
+def test_features_of_pictures_in_other_colours_are_refused_before_a_run(category, kind, options):
+    with pytest.raises(PluginError, match=r"these have the shape \(4, 32, 32\)"):
+        Engine(discover=False).build(category, kind, context=Context((32, 32), (4, 32, 32)), **options)
 
 
 def test_the_oldest_features_make_room(monkeypatch):

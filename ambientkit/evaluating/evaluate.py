@@ -19,6 +19,7 @@ from ambientkit.evaluating.intervals import Figure, differences, draws, with_int
 from ambientkit.evaluating.wishes import Wishes
 from ambientkit.evaluation import Completer, Extras, Values, as_measured, completions, filled, nature, values
 from ambientkit.interfaces import Evaluated, Measured, Metric
+from ambientkit.returned import summary_of
 
 SEED = 0  # of the pictures that are drawn anew
 Figures = dict[str, Figure]
@@ -73,7 +74,7 @@ def evaluate(
     progress("evaluating", len(rows), len(rows))
     redrawn = draws(len(ours.pictures), wishes.bootstrap, SEED)
     mine = found[ours.name]
-    silent = [name for name in metrics if name not in mine or not metrics[name].summary(mine[name])]
+    silent = [name for name in metrics if name not in mine or not summary_of(metrics[name], mine[name])]
     return Evaluation(
         rows={name: _figures(metrics, each, redrawn) for name, each in found.items()},
         differences={
