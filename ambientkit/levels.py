@@ -9,7 +9,7 @@ from torch import Tensor
 def to_float(images: Tensor, value_range: tuple[float, float] = (-1.0, 1.0)) -> Tensor:
     """Float32 in [-1, 1]. The one place where 8 bits become float, so reals and fakes agree to the bit."""
     if images.dtype == torch.uint8:
-        return images.float() / 127.5 - 1.0
+        return images.float().div_(127.5).sub_(1.0)
     low, high = value_range
     if (low, high) == (-1.0, 1.0):
         return images.float()
@@ -18,4 +18,4 @@ def to_float(images: Tensor, value_range: tuple[float, float] = (-1.0, 1.0)) -> 
 
 def to_eight_bits(images: Tensor) -> Tensor:
     """[-1, 1], and what lies beyond at its end, to uint8: k / 127.5 - 1 to k."""
-    return ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return images.clamp(-1, 1).add_(1).mul_(127.5).round_().to(torch.uint8)

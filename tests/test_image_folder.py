@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from ambientkit_plugins.folders import ImageFolderOptions, _build, dataset
-from ambientkit_plugins.folders.pictures import Framing
+from ambientkit_plugins.folders.pictures import Framing, _decoded, load_pixels
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ambientkit import Context, pictures
 from ambientkit.errors import DataError
@@ -105,6 +105,65 @@ def test_shrinking_is_antialiased(tmp_path):
     stripes[:, ::2] = 255
     save(tmp_path / "a.png", stripes)
     assert (folder(tmp_path, (16, 16)).images([0]).float() - 127.5).abs().max() < 12
+
+
+def photograph(height, width):
+    """Soft colours and some grain."""
+    soft = Image.fromarray(noise(height // 20, width // 20)).resize((width, height), Image.Resampling.BICUBIC)
+    return np.clip(np.asarray(soft) * 0.8 + noise(height, width, 1) * 0.2, 0, 255).astype(np.uint8)
+
+
+def exactly(path, framing):
+    """What `load_pixels` gives, from the picture in all its size."""
+    with Image.open(path) as picture:
+        upright = ImageOps.exif_transpose(picture)
+        box, (height, width) = framing.box(upright.height, upright.width), framing.size
+        pixels = np.asarray(upright.resize((width, height), Image.Resampling.BICUBIC, box=box))
+        return pixels.transpose(2, 0, 1).astype(int)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+@pytest.mark.parametrize("crop", ["none", "square", "center"])
+def test_a_large_jpeg_is_decoded_smaller_with_the_same_pixels(tmp_path, crop, orientation):
+    exif = Image.Exif()
+    exif[pictures.ORIENTATION] = orientation
+    path = save(tmp_path / "a.jpg", photograph(480, 640), exif=exif)
+    framing = Framing(crop=crop, fraction=0.9, size=(24, 24))
+    decoded, natural = _decoded(path, framing, None)
+    assert decoded.size == ((160, 120) if orientation != 6 else (120, 160))
+    assert natural == ((480, 640) if orientation != 6 else (640, 480))
+    apart = np.abs(load_pixels(path, framing).astype(int) - exactly(path, framing))
+    assert apart.max() <= 3 and apart.mean() < 0.4
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "size", "part"),
+    [
+        ("a.jpg", (480, 640), (64, 64), 2),
+        ("a.jpg", (480, 640), (90, 90), 1),  # less than three times as many would be left at half the size
+        ("a.jpg", (481, 640), (16, 16), 1),  # the last row would be made up
+        ("a.png", (480, 640), (16, 16), 1),
+        ("a.jpg", (800, 800), (16, 16), 8),
+    ],
+)
+def test_pictures_are_decoded_smaller_where_nothing_is_lost(tmp_path, name, shape, size, part):
+    path = save(tmp_path / name, photograph(*shape))
+    decoded, natural = _decoded(path, Framing(crop="square", size=size), None)
+    assert natural == shape and (decoded.height, decoded.width) == (shape[0] // part, shape[1] // part)
+
+
+def test_threads_give_results_and_errors_in_the_order_of_the_places():
+    def work(place):
+        if place == 30:
+            raise ValueError("30")
+        return place
+
+    assert list(dataset.in_threads(work, range(29))) == list(range(29))
+    assert list(dataset.in_threads(work, [])) == []
+    found = dataset.in_threads(work, iter(range(100)))
+    assert [next(found) for _ in range(24)] == list(range(24))
+    with pytest.raises(ValueError, match="30"):
+        list(found)
 
 
 def test_sizes_that_differ_need_image_size(three):

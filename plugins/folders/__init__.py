@@ -20,7 +20,8 @@ class ImageFolderOptions(Options):
     """Picture files of a folder, cropped and resized; keys are paths relative to it.
 
     Pictures are turned as their EXIF orientation says, transparent ones are laid over white, 16-bit ones
-    are scaled to 8 bits. Resizing is bicubic with antialiasing.
+    are scaled to 8 bits. Resizing is bicubic with antialiasing. A JPEG is decoded at a half, a quarter or an
+    eighth of its size where three times the wanted pixels are left.
     """
 
     root: Path

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,13 +20,14 @@ from ambientkit import Dataset
 from ambientkit.errors import DataError
 from ambientkit.pictures import SUFFIXES, UnreadableError, picture_names, picture_size, shows_through
 
-from .pictures import Framing, Size, load_pixels
+from .pictures import Framing, Size, load_pixels, sound_size
 
 P = TypeVar("P")
 T = TypeVar("T")
 SEEN_OF_A_FILE = 1 << 17  # bytes; of larger ones as many, in PIECES
 PIECES = 32
 LOOKED_AT = 16  # pictures, for transparency
+HANDFUL = 8  # places that a thread takes at a time: handing over each alone costs as much as a small file
 log = logging.getLogger("ambientkit")
 
 
@@ -104,8 +106,11 @@ def decodable(load: Callable[[P], object], pictures: Sequence[P]) -> Iterator[P]
 
 def in_threads(work: Callable[[P], T], places: Iterable[P]) -> Iterator[T]:
     """`work` on each place, several at a time; results and errors in the order of the places."""
+    waiting = iter(places)
+    hands = iter(lambda: list(islice(waiting, HANDFUL)), [])
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        yield from pool.map(work, places)
+        for done in pool.map(lambda hand: [work(place) for place in hand], hands):
+            yield from done
 
 
 def _sizes(root: Path, names: Sequence[str], framing: Framing, skip: bool) -> dict[str, Size]:
@@ -117,8 +122,7 @@ def _sizes(root: Path, names: Sequence[str], framing: Framing, skip: bool) -> di
 
 def _size_if_sound(path: Path, framing: Framing) -> Size | None:
     try:
-        load_pixels(path, framing)
-        return picture_size(path)
+        return sound_size(path, framing)
     except UnreadableError:
         return None
 

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ambientkit.pictures import read_flat, to_array
+from ambientkit.pictures import flatten, opened, shown_size, shrink, to_array, upright
 
 Size = tuple[int, int]
 Box = tuple[int, int, int, int]
+FINER = 3
+"""A JPEG is decoded at so many times the wanted size at least: what is lost by that is below one level."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +52,34 @@ class Framing:
         top, left = (height - tall) // 2, (width - wide) // 2
         return left, top, left + wide, top + tall
 
+    def spare(self, height: int, width: int) -> float:
+        """How many times smaller a picture of this size may be decoded."""
+        if self.size is None:
+            return 1.0
+        tall, wide = self.cut(height, width)
+        return min(tall / self.size[0], wide / self.size[1]) / FINER
+
 
 def load_pixels(path: Path, framing: Framing, content: bytes | None = None) -> NDArray[np.uint8]:
     """Pixels (C, H, W), framed; of `content`, where that is given. Raises DataError that names the file."""
-    return to_array(_framed(read_flat(path, framing.channels, content), framing))
-
-
-def _framed(picture: Image.Image, framing: Framing) -> Image.Image:
-    box = framing.box(picture.height, picture.width)
+    picture, natural = _decoded(path, framing, content)
+    left, top, right, bottom = framing.box(*natural)
     if framing.size is None:
-        return picture.crop(box)
+        return to_array(picture.crop((left, top, right, bottom)))
     height, width = framing.size
-    return picture.resize((width, height), Image.Resampling.BICUBIC, box=box)
+    part = picture.width / natural[1]
+    box = (part * left, part * top, part * right, part * bottom)
+    return to_array(picture.resize((width, height), Image.Resampling.BICUBIC, box=box))
+
+
+def sound_size(path: Path, framing: Framing, content: bytes | None = None) -> Size:
+    """(H, W) as it is shown of a file whose pixels can be decoded. Raises UnreadableError that names it."""
+    return _decoded(path, framing, content)[1]
+
+
+def _decoded(path: Path, framing: Framing, content: bytes | None) -> tuple[Image.Image, Size]:
+    """The picture, RGB or grey, smaller than its size (H, W) where that spares time."""
+    with opened(path, content) as picture:
+        natural = shown_size(picture)
+        shrink(picture, framing.spare(*natural))
+        return flatten(upright(picture), framing.channels), natural

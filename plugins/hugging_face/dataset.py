@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,9 +19,10 @@ from ambientkit.errors import DataError
 from ambientkit.pictures import UnreadableError
 
 from ..folders.dataset import decodable, in_threads
-from ..folders.pictures import Framing, load_pixels
+from ..folders.pictures import Framing, load_pixels, sound_size
 from .tables import Place, Table
 
+T = TypeVar("T")
 SEEN = 64  # pictures, evenly spread, whose bytes tell one data set from another; of all others the size does
 
 
@@ -42,7 +44,7 @@ class HubPictures(Dataset):
         self.tables, self.column, self.framing = tables, column, framing
         if not places:
             raise DataError("the split of the data set has no rows; choose another `split`")
-        self.places = list(decodable(self._pixels, places)) if skip else list(places)
+        self.places = list(decodable(partial(self._read, sound_size), places)) if skip else list(places)
         if not self.places:
             raise DataError(
                 f"none of the {len(places)} pictures of the data set can be read, {_key(places[0])} for one"
@@ -55,17 +57,18 @@ class HubPictures(Dataset):
 
     def images(self, indices: Sequence[int]) -> Tensor:
         """Pictures (n, C, H, W), uint8. Raises DataError that names a row that cannot be decoded."""
-        pixels = list(in_threads(self._pixels, [self.places[index] for index in indices]))
+        places = [self.places[index] for index in indices]
+        pixels = list(in_threads(partial(self._read, load_pixels), places))
         return torch.from_numpy(np.stack(pixels) if pixels else np.empty((0, *self.image_shape), np.uint8))
 
-    def _pixels(self, place: Place) -> NDArray[np.uint8]:
-        """Of bytes in the table, or of the file that it names, which may be nothing but a plain file."""
+    def _read(self, reader: Callable[[Path, Framing, bytes | None], T], place: Place) -> T:
+        """From bytes in the table, or from the file that it names, which may be nothing but a plain file."""
         picture, key = self._picture(place), _key(place)
         if picture is None:
             raise UnreadableError(f"{key}: the row has no picture")
         if picture["bytes"] is None:
-            return load_pixels(Path(str(picture["path"])), self.framing)
-        return load_pixels(Path(key), self.framing, picture["bytes"])
+            return reader(Path(str(picture["path"])), self.framing, None)
+        return reader(Path(key), self.framing, picture["bytes"])
 
     def _picture(self, place: Place) -> dict[str, Any] | None:
         split, row = place

@@ -38,7 +38,8 @@ def read_folder(source: Path, options: IncompleteOptions) -> Samples:
     work = _if_sound(reader) if options.on_bad_image == "skip" else reader
     found = list(in_threads(work, [source / name for name in names]))
     skipped = [name for name, sample in zip(names, found, strict=True) if sample is None]
-    names, read = [name for name in names if name not in skipped], [each for each in found if each]
+    names = [name for name, sample in zip(names, found, strict=True) if sample is not None]
+    read = [sample for sample in found if sample is not None]
     if not read:
         raise DataError(f"{source}: none of its {len(skipped)} pictures can be read, {skipped[0]} for one")
     _require_one_shape(source, names, [pixels for pixels, _ in read])

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path, PurePath, PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ambientkit import Dataset
@@ -19,7 +18,9 @@ from ambientkit.errors import DataError
 from ambientkit.pictures import SUFFIXES, is_left_out
 
 from ..folders.dataset import content_digest, decodable, in_threads
-from ..folders.pictures import Framing, load_pixels
+from ..folders.pictures import Framing, load_pixels, sound_size
+
+T = TypeVar("T")
 
 
 class Member(NamedTuple):
@@ -40,8 +41,8 @@ class TarShards(Dataset):
         members = [member for shard in shards for member in members_of(root, shard)]
         if not members:
             raise DataError(f"{root}: no pictures in its {len(shards)} shards; set `root` to others")
-        load = partial(_pixels, framing=framing)
-        self.members = list(decodable(load, members)) if skip else members
+        sound = partial(_read, sound_size, framing=framing)
+        self.members = list(decodable(sound, members)) if skip else members
         kept = {member.key for member in self.members}
         self.skipped = [member.key for member in members if member.key not in kept]
         if not self.members:
@@ -55,7 +56,7 @@ class TarShards(Dataset):
     def images(self, indices: Sequence[int]) -> Tensor:
         """Pictures (n, C, H, W), uint8. Raises DataError that names a member that cannot be decoded."""
         members = [self.members[index] for index in indices]
-        pixels = list(in_threads(partial(_pixels, framing=self.framing), members))
+        pixels = list(in_threads(partial(_read, load_pixels, framing=self.framing), members))
         return torch.from_numpy(np.stack(pixels) if pixels else np.empty((0, *self.image_shape), np.uint8))
 
 
@@ -101,11 +102,11 @@ def _counts(path: PurePath) -> bool:
     return not any(is_left_out(part) for part in path.parts if part != "..")
 
 
-def _pixels(member: Member, framing: Framing) -> NDArray[np.uint8]:
+def _read(reader: Callable[[Path, Framing, bytes], T], member: Member, framing: Framing) -> T:
     with member.shard.open("rb", buffering=0) as file:
         file.seek(member.offset)
         content = file.read(member.size)
-    return load_pixels(Path(member.key), framing, content)
+    return reader(Path(member.key), framing, content)
 
 
 def _fingerprint(shards: Sequence[Path], framing: Framing) -> str:
