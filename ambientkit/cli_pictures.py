@@ -85,6 +85,12 @@ def _colour(
     show_default=True,
     help="Seed of the latents, where the generator takes one.",
 )
+@click.option(
+    "--around",
+    type=click.IntRange(1),
+    metavar="PIXELS",
+    help="Show the network each hole with so many pixels around it, not the whole picture.",
+)
 @blend_option
 @click.option(
     "--out",
@@ -115,6 +121,7 @@ def complete(
     dilate: int,
     samples: int | None,
     seed: int,
+    around: int | None,
     blend: Blend,
     out: Path,
     skip_existing: bool,
@@ -146,6 +153,7 @@ def complete(
         blend,
         seed=seed,
         skip_existing=skip_existing,
+        around=around,
         warn=partial(_warn, shell),
     )
     done = _completed(shell, work, len(find_pictures(pictures, own_folders(out, source))))

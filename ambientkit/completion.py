@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ambientkit.errors import InputError
 from ambientkit.interfaces import Context, Measured, Shape
 from ambientkit.machine import Machine
 from ambientkit.recipe import Plan
+from ambientkit.windows import windows
 
 LATENTS = 64  # drawn at a time: a draw's values may depend on how many are drawn together
 
@@ -59,6 +60,7 @@ class TrainedRun:
         samples: int | None = None,
         seed: int = 0,
         blend: Blend = "none",
+        around: int | None = None,
     ) -> Tensor:
         """Fill what is not observed, those pixels kept bit for bit; without `composite`, restore all.
 
@@ -68,7 +70,9 @@ class TrainedRun:
         not shown what its sensor hides, can do without.
         `known` is what the instrument reported, (n, ...) by name, for generators that read it.
         Returns (n, C, H, W), or (samples, n, C, H, W) with `samples` different fills where the
-        generator takes a latent. `blend` fits what was made to its surroundings.
+        generator takes a latent. `blend` fits what was made to its surroundings. With `around` the network
+        is shown each hole with so many pixels to every side, and not the whole picture: time and memory
+        follow the holes then. What it makes is the same where it looks no further, else another fill.
 
         Raises InputError when the run does not complete images, or shapes or types do not fit.
         """
@@ -82,12 +86,15 @@ class TrainedRun:
             )
         self._require_pictures(images, observed)
         self._require_known(len(images), known)
-        padded = replace(self._padded(images, observed), known=dict(known) if known else None)
+        self.require_around(around)
         keep = observed if self.composite else None
+        measured = Measured(images, observed, dict(known) if known else None)
         fills = []
         for number in range(samples or 1):
-            made = self._made(padded, seed, number)[..., : images.shape[-2], : images.shape[-1]]
-            made = made.clamp(-1, 1).to(images)
+            if around is None:
+                made = self._made(measured, self._latents(images, seed, number))
+            else:
+                made = self._made_around(measured, seed, number, around)
             fills.append(made if keep is None else blended(blend, made, images, keep))
         return torch.stack(fills) if samples is not None else fills[0]
 
@@ -102,6 +109,15 @@ class TrainedRun:
         if blend != "none" and not self.composite:
             makes = "restores whole pictures" if self.completes else "makes new pictures"
             raise InputError(f"{self.folder}: this run {makes}; there is no border to blend")
+
+    def require_around(self, around: int | None) -> None:
+        """Raises InputError where every pixel is made, which leaves nothing to look around, or below 1."""
+        if around is None:
+            return
+        if not self.composite:
+            raise InputError(f"{self.folder}: this run makes whole pictures anew; leave out `around`")
+        if around < 1:
+            raise InputError(f"around is {around}; give the pixels beside a hole that are shown, 1 or more")
 
     @torch.no_grad()
     def generate(self, n: int, *, seed: int = 0) -> Tensor:
@@ -122,26 +138,51 @@ class TrainedRun:
             images.append(self.machine.run(self.network, None, latent).clamp(-1, 1).cpu())
         return torch.cat(images)
 
-    def _made(self, measured: Measured, seed: int, number: int) -> Tensor:
-        latent = self._latent(len(measured.y), tuple(measured.y.shape[1:]), seed, number)
-        return self.machine.run(self.network, self.machine.send(measured), latent)
+    def _made(self, measured: Measured, latent: Tensor | None) -> Tensor:
+        """What the network makes of pictures, clamped to [-1, 1], where they are and of their type."""
+        made = self.machine.run(self.network, self.machine.send(self._padded(measured)), latent)
+        height, width = measured.y.shape[-2:]
+        return made[..., :height, :width].clamp(-1, 1).to(measured.y)
+
+    def _made_around(self, measured: Measured, seed: int, number: int, around: int) -> Tensor:
+        """The pictures, and what the network makes of the windows around their holes."""
+        assert measured.observed is not None
+        made = measured.y.clone()
+        for row, seen in enumerate(measured.observed.all(1)):
+            one = slice(row, row + 1)
+            known = {name: value[one] for name, value in (measured.known or {}).items()}
+            for window in windows(~seen, around, self._multiple):
+                place = (one, slice(None), *window.place)
+                part = Measured(measured.y[place], measured.observed[place], known or None)
+                latents = self._latents(measured.y[:, *place[1:]], seed, number)
+                made[place] = self._made(part, None if latents is None else latents[one])
+        return made
+
+    def _latents(self, images: Tensor, seed: int, number: int) -> Tensor | None:
+        """One for each of the pictures, as large as the network is shown them."""
+        *shape, height, width = images.shape[1:]
+        padded = (-(-side // self._multiple) * self._multiple for side in (height, width))
+        return self._latent(len(images), (*shape, *padded), seed, number)
 
     def _latent(self, n: int, shape: Shape, seed: int, number: int) -> Tensor | None:
         return draw_latent(self.network, shape, n, seed, ("use", number), self.machine)  # type: ignore[arg-type]
 
-    def _padded(self, images: Tensor, observed: Tensor | None) -> Measured:
+    @property
+    def _multiple(self) -> int:
+        return int(getattr(self.network, "multiple", 1))
+
+    def _padded(self, measured: Measured) -> Measured:
         """What the network is shown: hidden pixels rendered, and as many added as its size asks for.
 
         What is added at the right and at the bottom counts as hidden.
         """
+        y, observed = measured.y, measured.observed
         fill = self.fill or 0.0
-        multiple = int(getattr(self.network, "multiple", 1))
-        height, width = images.shape[-2:]
-        room = (0, -width % multiple, 0, -height % multiple)
-        if observed is None:
-            return Measured(functional.pad(images.float(), room, value=fill))
-        y = torch.where(observed, images, fill).float()
-        return Measured(functional.pad(y, room, value=fill), functional.pad(observed, room, value=False))
+        height, width = y.shape[-2:]
+        room = (0, -width % self._multiple, 0, -height % self._multiple)
+        if observed is not None:
+            y, observed = torch.where(observed, y, fill), functional.pad(observed, room, value=False)
+        return Measured(functional.pad(y.float(), room, value=fill), observed, measured.known)
 
     def _require_completion(self, images: Tensor, samples: int | None) -> None:
         self.require_completing()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
@@ -18,8 +19,9 @@ from torch.nn import functional
 from ambientkit.blends import Blend
 from ambientkit.completion import TrainedRun
 from ambientkit.durable import write_bytes
-from ambientkit.errors import DataError
+from ambientkit.errors import DataError, RunError
 from ambientkit.levels import to_eight_bits, to_float
+from ambientkit.mishaps import out_of_memory
 from ambientkit.pictures import (
     HALF_OPAQUE,
     SUFFIXES,
@@ -203,6 +205,7 @@ def complete_files(
     *,
     seed: int = 0,
     skip_existing: bool = False,
+    around: int | None = None,
     warn: Callable[[str], None] = log.warning,
 ) -> Iterator[CompletedFile]:
     """Complete pictures one by one into `out`: NAME.png and NAME.mask.png, white where pixels were made.
@@ -212,14 +215,16 @@ def complete_files(
     restores whole pictures (`composite: false`) makes every pixel anew, and can do without masks unless its
     generator was shown what its sensor hides. Nothing is ever overwritten: raises DataError before the first
     picture is written when an output exists, when two would be one, when a picture or its mask cannot be
-    used, or when there is no `source` and the run needs one. `samples`, `blend`, `seed`: as for
-    `TrainedRun.complete`. With `skip_existing` a picture whose results and mask are all there is not made
+    used, or when there is no `source` and the run needs one. `samples`, `blend`, `seed`, `around`: as
+    for `TrainedRun.complete`. With `skip_existing` a picture whose results and mask are all there is not made
     again, and comes first, as `skipped`.
     Pictures in `out` and in the folder of masks are left out where those lie in a folder of pictures.
     `warn` is told, before the first is written, of pictures that are transparent and of those of which more
     than half is hidden.
     """
     run.require_completing()
+    run.require_blend(blend)
+    run.require_around(around)
     source = replace(source) if source else None  # which lists its folders anew
     if source is None and run.needs_masks:
         raise DataError("say where the hidden pixels are told: exactly one of masks, alpha and a key colour")
@@ -236,8 +241,25 @@ def complete_files(
     for name, job in jobs:
         read = _read(run, job.source, name, source)
         observed = None if read.hidden is None else ~read.hidden
-        fills = run.complete(to_float(read.pixels), observed, samples=samples, seed=seed, blend=blend)
+        with _enough_memory(job.source, read.pixels):
+            fills = run.complete(
+                to_float(read.pixels), observed, samples=samples, seed=seed, blend=blend, around=around
+            )
         yield _write(run, job, read, fills if samples is not None else fills[None])
+
+
+@contextmanager
+def _enough_memory(path: Path, pixels: Tensor) -> Iterator[None]:
+    """Raise RunError that says what to do where a picture is too large."""
+    try:
+        yield
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise RunError(
+            f"{path}: out of memory for {pixels.shape[-2]} x {pixels.shape[-1]} pixels; with --around N the "
+            "network is shown only N pixels around each hole"
+        ) from error
 
 
 def _planned(

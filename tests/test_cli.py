@@ -423,6 +423,9 @@ def test_complete_keeps_what_is_seen_and_writes_the_mask(finished, tmp_path):
     assert cli(*given, "--out", out).exit_code == 2
     (told,) = json.loads(cli(*given, "--dilate", 1, "--out", tmp_path / "more", "--json").stdout)
     assert told["made"] > hidden.mean()
+    assert cli(*given, "--around", 2, "--out", tmp_path / "near").exit_code == 0
+    near = np.asarray(Image.open(tmp_path / "near/picture.png"))
+    assert (near[~hidden] == pixels[~hidden]).all() and (near[hidden] != made[hidden]).any()
 
 
 INVERTED = [  # whether the run's masks were white where known, what is said, and what becomes of a black mask
@@ -443,6 +446,7 @@ INVERTED = [  # whether the run's masks were white where known, what is said, an
         (("--alpha", "--tolerance", "3"), "--tolerance goes with --key-colour"),
         (("--key-colour", "white"), "'white' is no colour"),
         (("--key-colour", "#ffffff", "--samples", "2"), "takes no latent"),
+        (("--key-colour", "#ffffff", "--around", "0"), "0 is not in the range x>=1"),
         (("--key-colour", "#ffffff", "--checkpoint", "step-9"), "there is no such checkpoint"),
     ],
 )
