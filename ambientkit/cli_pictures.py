@@ -26,7 +26,7 @@ from ambientkit.cli_shell import (
 from ambientkit.errors import InputError
 
 if TYPE_CHECKING:
-    from ambientkit.completion import TrainedRun
+    from ambientkit.completion import Around, TrainedRun
     from ambientkit.engine import Engine
     from ambientkit.picture_files import CompletedFile, MaskSource
 
@@ -43,6 +43,16 @@ def _colour(
         raise click.BadParameter(f"{text!r} is no colour; write it as '#ffffff'")
     red, green, blue = bytes.fromhex(text.removeprefix("#"))
     return red, green, blue
+
+
+def _pixels_or_all(_context: click.Context, _option: click.Parameter, text: str | None) -> Around:
+    if text is None:
+        return None
+    if text == "all":
+        return "all"
+    if not re.fullmatch(r"0*[1-9][0-9]{0,8}", text):
+        raise click.BadParameter(f"{text!r} is neither a number of pixels, 1 or more, nor `all`")
+    return int(text)
 
 
 @click.command(
@@ -87,9 +97,10 @@ def _colour(
 )
 @click.option(
     "--around",
-    type=click.IntRange(1),
+    callback=_pixels_or_all,
     metavar="PIXELS",
-    help="Show the network each hole with so many pixels around it, not the whole picture.",
+    help="Show the network so many pixels around each hole, or `all` of the picture.  "
+    "[default: windows as large as the training pictures]",
 )
 @blend_option
 @click.option(
@@ -121,7 +132,7 @@ def complete(
     dilate: int,
     samples: int | None,
     seed: int,
-    around: int | None,
+    around: Around,
     blend: Blend,
     out: Path,
     skip_existing: bool,

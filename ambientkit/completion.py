@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +20,10 @@ from ambientkit.errors import InputError
 from ambientkit.interfaces import Context, Measured, Shape
 from ambientkit.machine import Machine
 from ambientkit.recipe import Plan
-from ambientkit.windows import windows
+from ambientkit.windows import Window, windows
 
+Around = int | Literal["all"] | None
+LEAST_SHOWN = 4  # part of a training picture's side that is shown beside any hole
 LATENTS = 64  # drawn at a time: a draw's values may depend on how many are drawn together
 
 
@@ -60,7 +62,7 @@ class TrainedRun:
         samples: int | None = None,
         seed: int = 0,
         blend: Blend = "none",
-        around: int | None = None,
+        around: Around = None,
     ) -> Tensor:
         """Fill what is not observed, those pixels kept bit for bit; without `composite`, restore all.
 
@@ -70,9 +72,9 @@ class TrainedRun:
         not shown what its sensor hides, can do without.
         `known` is what the instrument reported, (n, ...) by name, for generators that read it.
         Returns (n, C, H, W), or (samples, n, C, H, W) with `samples` different fills where the
-        generator takes a latent. `blend` fits what was made to its surroundings. With `around` the network
-        is shown each hole with so many pixels to every side, and not the whole picture: time and memory
-        follow the holes then. What it makes is the same where it looks no further, else another fill.
+        generator takes a latent. `blend` fits what was made to its surroundings. Of a picture
+        larger than those of the training the network is shown a window around each hole, as large as those
+        pictures, for that is what it knows; or so many pixels `around` each hole; or `all`.
 
         Raises InputError when the run does not complete images, or shapes or types do not fit.
         """
@@ -91,7 +93,7 @@ class TrainedRun:
         measured = Measured(images, observed, dict(known) if known else None)
         fills = []
         for number in range(samples or 1):
-            if around is None:
+            if self._shows_all(images, around):
                 made = self._made(measured, self._latents(images, seed, number))
             else:
                 made = self._made_around(measured, seed, number, around)
@@ -110,14 +112,14 @@ class TrainedRun:
             makes = "restores whole pictures" if self.completes else "makes new pictures"
             raise InputError(f"{self.folder}: this run {makes}; there is no border to blend")
 
-    def require_around(self, around: int | None) -> None:
+    def require_around(self, around: Around) -> None:
         """Raises InputError where every pixel is made, which leaves nothing to look around, or below 1."""
-        if around is None:
+        if around is None or around == "all":
             return
         if not self.composite:
             raise InputError(f"{self.folder}: this run makes whole pictures anew; leave out `around`")
-        if around < 1:
-            raise InputError(f"around is {around}; give the pixels beside a hole that are shown, 1 or more")
+        if not isinstance(around, int) or around < 1:
+            raise InputError(f"around is {around!r}; give the pixels beside a hole, 1 or more, or 'all'")
 
     @torch.no_grad()
     def generate(self, n: int, *, seed: int = 0) -> Tensor:
@@ -144,14 +146,26 @@ class TrainedRun:
         height, width = measured.y.shape[-2:]
         return made[..., :height, :width].clamp(-1, 1).to(measured.y)
 
-    def _made_around(self, measured: Measured, seed: int, number: int, around: int) -> Tensor:
+    def _shows_all(self, images: Tensor, around: Around) -> bool:
+        if around is None:
+            height, width = self.image_shape[-2:]
+            return not self.composite or (images.shape[-2] <= height and images.shape[-1] <= width)
+        return around == "all"
+
+    def _windows(self, hidden: Tensor, around: Around) -> list[Window]:
+        if isinstance(around, int):
+            return windows(hidden, around, self._multiple)
+        height, width = self.image_shape[-2:]
+        return windows(hidden, min(height, width) // LEAST_SHOWN, self._multiple, (height, width))
+
+    def _made_around(self, measured: Measured, seed: int, number: int, around: Around) -> Tensor:
         """The pictures, and what the network makes of the windows around their holes."""
         assert measured.observed is not None
         made = measured.y.clone()
         for row, seen in enumerate(measured.observed.all(1)):
             one = slice(row, row + 1)
             known = {name: value[one] for name, value in (measured.known or {}).items()}
-            for window in windows(~seen, around, self._multiple):
+            for window in self._windows(~seen, around):
                 place = (one, slice(None), *window.place)
                 part = Measured(measured.y[place], measured.observed[place], known or None)
                 latents = self._latents(measured.y[:, *place[1:]], seed, number)

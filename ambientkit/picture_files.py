@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ambientkit.blends import Blend
-from ambientkit.completion import TrainedRun
+from ambientkit.completion import Around, TrainedRun
 from ambientkit.durable import write_bytes
 from ambientkit.errors import DataError, RunError
 from ambientkit.levels import to_eight_bits, to_float
@@ -205,7 +205,7 @@ def complete_files(
     *,
     seed: int = 0,
     skip_existing: bool = False,
-    around: int | None = None,
+    around: Around = None,
     warn: Callable[[str], None] = log.warning,
 ) -> Iterator[CompletedFile]:
     """Complete pictures one by one into `out`: NAME.png and NAME.mask.png, white where pixels were made.
@@ -241,7 +241,7 @@ def complete_files(
     for name, job in jobs:
         read = _read(run, job.source, name, source)
         observed = None if read.hidden is None else ~read.hidden
-        with _enough_memory(job.source, read.pixels):
+        with _enough_memory(job.source, read.pixels, around):
             fills = run.complete(
                 to_float(read.pixels), observed, samples=samples, seed=seed, blend=blend, around=around
             )
@@ -249,16 +249,17 @@ def complete_files(
 
 
 @contextmanager
-def _enough_memory(path: Path, pixels: Tensor) -> Iterator[None]:
+def _enough_memory(path: Path, pixels: Tensor, around: Around) -> Iterator[None]:
     """Raise RunError that says what to do where a picture is too large."""
     try:
         yield
     except Exception as error:
         if not out_of_memory(error):
             raise
+        height, width = pixels.shape[-2:]
+        remedy = "leave out --around all" if around == "all" else "cut it in parts, or make it smaller"
         raise RunError(
-            f"{path}: out of memory for {pixels.shape[-2]} x {pixels.shape[-1]} pixels; with --around N the "
-            "network is shown only N pixels around each hole"
+            f"{path}: out of memory for a picture of {height} x {width} pixels; {remedy}"
         ) from error
 
 

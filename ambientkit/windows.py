@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from torch import Tensor
 from torch.nn import functional
 
+Size = tuple[int, int]
 CELL = 64  # side of the squares in which holes are looked for
 
 
@@ -24,10 +25,15 @@ class Window(NamedTuple):
         """As an index of the last two axes."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
-    def grown(self, around: int, multiple: int, height: int, width: int) -> Window:
-        """With up to `around` more pixels to every side, and the first at a multiple of `multiple`."""
-        top, left = (max(0, edge - around) // multiple * multiple for edge in (self.top, self.left))
-        return Window(top, left, min(height, self.bottom + around), min(width, self.right + around))
+    def grown(self, around: int, least: Size, multiple: int, picture: Size) -> Window:
+        """With `around` more pixels to every side, or as many as make `least`, as far as `picture` goes.
+
+        It begins at multiples of `multiple`.
+        """
+        rows = _grown(self.top, self.bottom, around, least[0], picture[0])
+        columns = _grown(self.left, self.right, around, least[1], picture[1])
+        top, left = (first // multiple * multiple for first, _ in (rows, columns))
+        return Window(top, left, rows[1], columns[1])
 
     def meets(self, other: Window) -> bool:
         """Whether they have a pixel in common."""
@@ -40,17 +46,32 @@ class Window(NamedTuple):
         return Window(*first, max(self.bottom, other.bottom), max(self.right, other.right))
 
 
-def windows(hidden: Tensor, around: int, multiple: int) -> list[Window]:
+def windows(hidden: Tensor, around: int, multiple: int = 1, least: Size = (0, 0)) -> list[Window]:
     """Windows without common pixels that together hold every True of `hidden`, bool (H, W).
 
-    Each has `around` pixels, and at least `multiple`, on every side of its holes, as far as the picture goes,
-    and begins at multiples of `multiple`. Holes whose windows would meet share one, and so may those that lie
-    within 64 pixels of each other.
+    Each has `around` pixels, and at least `multiple`, on every side of its holes, or as many as make `least`
+    (height, width), as far as the picture goes, and begins at multiples of `multiple`. Holes whose windows
+    would meet share one, and so may those that lie within 64 pixels of each other.
     """
+    picture = hidden.shape[0], hidden.shape[1]
+    around = max(around, multiple)
+    rough = _apart(box.grown(around, (0, 0), 1, picture) for box in _boxes(hidden))
+    holes = [_around_what_is_hidden(hidden, window) for window in rough]  # each whole, in one cell or in many
+    return _apart(hole.grown(around, least, multiple, picture) for hole in holes)
+
+
+def _apart(some: Iterable[Window]) -> list[Window]:
+    """Those windows, and one instead of those that meet."""
     found: list[Window] = []
-    for box in _boxes(hidden):
-        found = _with(found, box.grown(max(around, multiple), multiple, *hidden.shape))
+    for window in some:
+        found = _with(found, window)
     return found
+
+
+def _grown(first: int, last: int, around: int, least: int, length: int) -> tuple[int, int]:
+    """The span from `first` up to but without `last`, longer, within that from 0 to `length`."""
+    around = max(around, (least - (last - first) + 1) // 2)
+    return max(0, first - around), min(length, last + around)
 
 
 def _with(found: list[Window], window: Window) -> list[Window]:
@@ -63,12 +84,15 @@ def _with(found: list[Window], window: Window) -> list[Window]:
 
 
 def _boxes(hidden: Tensor) -> Iterator[Window]:
-    """The smallest box around what is hidden in each square of CELL pixels."""
+    """The smallest window around what is hidden in each square of CELL pixels."""
     some = functional.max_pool2d(hidden[None, None].float(), CELL, ceil_mode=True)[0, 0]
     for row, column in some.nonzero().tolist():
         top, left = row * CELL, column * CELL
-        cell = hidden[top : top + CELL, left : left + CELL]
-        down, right = (cell.any(axis).nonzero().flatten() for axis in (1, 0))
-        yield Window(
-            top + int(down[0]), left + int(right[0]), top + int(down[-1]) + 1, left + int(right[-1]) + 1
-        )
+        yield _around_what_is_hidden(hidden, Window(top, left, top + CELL, left + CELL))
+
+
+def _around_what_is_hidden(hidden: Tensor, window: Window) -> Window:
+    """The smallest window that holds what is hidden in another."""
+    rows, columns = (hidden[window.place].any(axis).nonzero().flatten() for axis in (1, 0))
+    top, left = window.top + int(rows[0]), window.left + int(columns[0])
+    return Window(top, left, window.top + int(rows[-1]) + 1, window.left + int(columns[-1]) + 1)

@@ -446,7 +446,7 @@ INVERTED = [  # whether the run's masks were white where known, what is said, an
         (("--alpha", "--tolerance", "3"), "--tolerance goes with --key-colour"),
         (("--key-colour", "white"), "'white' is no colour"),
         (("--key-colour", "#ffffff", "--samples", "2"), "takes no latent"),
-        (("--key-colour", "#ffffff", "--around", "0"), "0 is not in the range x>=1"),
+        (("--key-colour", "#ffffff", "--around", "0"), "neither a number of pixels, 1 or more, nor `all`"),
         (("--key-colour", "#ffffff", "--checkpoint", "step-9"), "there is no such checkpoint"),
     ],
 )

@@ -49,7 +49,7 @@ def test_a_completing_program_is_the_run(engine, tmp_path, name):
         assert not torch.equal(one, other)
         assert torch.equal(torch.where(hidden, 0, one), torch.where(hidden, 0, images))
         return
-    wanted = engine.open(folder, device="cpu").complete(images, ~hidden)
+    wanted = engine.open(folder, device="cpu").complete(images, ~hidden, around="all")
     torch.testing.assert_close(program(images=images, hidden=hidden), wanted, rtol=1e-4, atol=1e-4)
     spoilt = torch.where(hidden, torch.nan, images)
     torch.testing.assert_close(program(images=spoilt, hidden=hidden), wanted, rtol=1e-4, atol=1e-4)

@@ -31,17 +31,18 @@ def with_holes(holes, height: int = 300, width: int = 220) -> torch.Tensor:
     return hidden
 
 
-@given(HOLES, st.integers(1, 90), st.sampled_from([1, 4, 8]))
-def test_windows_hold_all_holes_with_what_lies_around_and_nothing_twice(holes, around, multiple):
+@given(HOLES, st.integers(1, 90), st.sampled_from([1, 4, 8]), st.sampled_from([(0, 0), (64, 48), (999, 3)]))
+def test_windows_hold_all_holes_with_what_lies_around_and_nothing_twice(holes, around, multiple, least):
     hidden = with_holes(holes)
     height, width = hidden.shape
-    found = windows(hidden, around, multiple)
+    found = windows(hidden, around, multiple, least)
     times = torch.zeros(height, width, dtype=torch.int)
     for window in found:
         times[window.place] += 1
         assert hidden[window.place].any(), "a window without a hole"
         assert window.top % multiple == window.left % multiple == 0
-        assert min(window.bottom, height) - window.top >= min(height, multiple)
+        assert window.bottom - window.top >= min(height, max(multiple, least[0])) // 2
+        assert window.right - window.left >= min(width, max(multiple, least[1])) // 2
     assert times.max() <= 1 and bool(times[hidden].all())
     rows, columns = hidden.nonzero(as_tuple=True)
     for row, column in zip(rows.tolist()[::97], columns.tolist()[::97], strict=True):
@@ -54,6 +55,15 @@ def test_holes_that_lie_apart_have_windows_of_their_own():
     assert windows(hidden, 16, 4) == [Window(0, 0, 46, 46), Window(184, 132, 221, 171)]
     assert windows(hidden, 90, 4) == [Window(0, 0, 295, 220)]
     assert windows(torch.zeros(9, 9, dtype=torch.bool), 16, 4) == []
+
+
+def test_a_window_of_a_size_has_its_hole_in_the_middle_as_far_as_the_picture_goes():
+    def of(*hole):
+        return windows(with_holes([hole], 200, 200), 4, least=(64, 64))
+
+    assert of(90, 90, 20, 10) == [Window(68, 63, 132, 127)]
+    assert of(0, 195, 5, 5) == [Window(0, 165, 35, 200)]
+    assert of(10, 90, 60, 10) == [Window(6, 63, 74, 127)]  # a larger hole has 4 pixels beside it all the same
 
 
 def test_a_hole_in_several_cells_has_one_window():
@@ -98,11 +108,31 @@ def test_the_network_is_shown_the_holes_and_what_lies_around_them():
     assert len(completed[~observed.expand_as(images)].unique()) == 1
 
 
+def test_what_is_shown_of_a_larger_picture_is_as_large_as_those_of_the_training():
+    def shown(height, width, **options):
+        images, observed = picture(1, height, width)
+        spy = Spy()
+        TrainedRun(spy, CPU, (3, 64, 64), 1.0, Path("run")).complete(images, observed, **options)
+        (measured,) = spy.seen
+        return tuple(measured.y.shape[-2:])
+
+    assert shown(200, 300) == (68, 68)  # it begins at a multiple of 4
+    assert shown(60, 300) == (48, 68)  # its hole lies 10 pixels from the edge
+    assert shown(64, 64) == (64, 64) and shown(52, 64) == (52, 64)
+    assert shown(200, 300, around="all") == (200, 300)
+
+
+def test_pictures_as_large_as_those_of_the_training_are_shown_together():
+    spy = Spy()
+    TrainedRun(spy, CPU, (3, 64, 64), 1.0, Path("run")).complete(*picture(3, 64, 60))
+    assert [len(measured.y) for measured in spy.seen] == [3]
+
+
 def test_a_network_that_looks_no_further_makes_the_same():
     torch.manual_seed(0)
     run = TrainedRun(_small(), CPU, (3, 16, 16), 1.0, Path("run"))
     images, observed = picture(2)
-    whole = run.complete(images, observed)
+    whole = run.complete(images, observed, around="all")
     torch.testing.assert_close(run.complete(images, observed, around=12), whole)
     assert not torch.allclose(run.complete(images, observed, around=1), whole, atol=1e-4)
 
@@ -188,7 +218,10 @@ def test_a_picture_for_which_memory_does_not_suffice_is_named_with_the_remedy(tm
     Image.fromarray(pixels).save(tmp_path / "a.png")
     run = TrainedRun(Greedy(), CPU, (3, 16, 16), 1.0, Path("run"))
     source = MaskSource(key_colour=(255, 255, 255))
-    with pytest.raises(RunError, match=r"a\.png: out of memory for 100 x 120 pixels; with --around N"):
-        list(complete_files(run, [tmp_path / "a.png"], tmp_path / "out", source))
-    (done,) = complete_files(run, [tmp_path / "a.png"], tmp_path / "out", source, around=16)
+    said = r"a\.png: out of memory for a picture of 100 x 120 pixels; "
+    with pytest.raises(RunError, match=said + "leave out --around all"):
+        list(complete_files(run, [tmp_path / "a.png"], tmp_path / "out", source, around="all"))
+    with pytest.raises(RunError, match=said + "cut it in parts"):
+        list(complete_files(run, [tmp_path / "a.png"], tmp_path / "out", source, around=40))
+    (done,) = complete_files(run, [tmp_path / "a.png"], tmp_path / "out", source)
     assert done.written[0].exists()
