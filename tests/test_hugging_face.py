@@ -172,6 +172,10 @@ def test_a_row_without_a_picture_is_named(folder, tmp_path):
         (as_saved, {"column": "label"}, "column 'label' holds no pictures; columns with pictures: image"),
         (as_parquet, {"config": "other"}, "cannot be opened as a data set"),
         (as_parquet, {"split": "validation"}, "there are train"),
+        (as_parquet, {"revision": "main"}, "is a folder here, which has no revisions; remove `revision`"),
+        (as_saved, {"revision": "main"}, "is a folder here, which has no revisions; remove `revision`"),
+        (as_saved, {"config": "other"}, "keeps one configuration; remove `config`"),
+        (as_splits, {"config": "other"}, "keeps one configuration; remove `config`"),
     ],
 )
 def test_what_is_not_there_is_refused(packed, options, said, folder, tmp_path):
@@ -187,7 +191,7 @@ def test_no_column_of_pictures(tmp_path):
 
 
 def test_a_name_that_only_the_hub_knows(tmp_path):
-    with pytest.raises(DataError, match="someone/faces: the hub cannot be reached; give a local folder"):
+    with pytest.raises(DataError, match="someone/faces: there is no such folder here, and the hub"):
         built(Path("someone/faces"))
 
 

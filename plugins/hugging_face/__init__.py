@@ -27,13 +27,14 @@ class HuggingFaceOptions(Options):
     """A folder that `save_to_disk` wrote, one with Parquet, Arrow or picture files, or a name on the hub
     (`OWNER/NAME`), which needs the network once; `~` is the home folder."""
     config: str | None = None
-    """Which configuration, where the data set has several."""
+    """Which configuration, where the data set has several; refused for what `save_to_disk` wrote."""
     split: str = "train"
     """Which of its splits, or a slice such as `train[:1000]` or `train[10%:]`, or several joined by `+`."""
     column: str = "image"
     """The column with the pictures."""
     revision: str | None = None
-    """A commit, branch or tag on the hub. Give a commit, and the data can never become others."""
+    """A commit, branch or tag on the hub; refused for a folder. Give a commit, and the data can never become
+    others."""
     crop: Literal["none", "square", "center"] = "square"
     """`square`: the largest central square. `center`: the largest central part that has the shape of
     data.image_size. `none`: the whole picture, which resizing may stretch."""

@@ -67,15 +67,32 @@ def _undecoded(library: Any, table: Table, path: str, column: str) -> Table:
 
 def _opened(library: Any, path: str, config: str | None, revision: str | None) -> dict[str, Table]:
     folder = Path(path).expanduser()
+    _require_effect(path, folder, config, revision)
     try:
-        if (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file():
+        if _is_saved(folder):
             return dict(_saved(library.load_from_disk(str(folder))))
         place = str(folder) if folder.exists() else path
         return dict(library.load_dataset(place, config, revision=revision))
     except ConnectionError as error:
-        raise DataError(f"{path}: the hub cannot be reached; give a local folder ({error})") from error
+        raise DataError(
+            f"{path}: there is no such folder here, and the hub, where it may be a name, cannot be reached; "
+            f"give a local folder ({error})"
+        ) from error
     except (OSError, ValueError, LookupError, RuntimeError, library.exceptions.DatasetsError) as error:
         raise DataError(f"{path}: cannot be opened as a data set: {_short(error)}") from error
+
+
+def _is_saved(folder: Path) -> bool:
+    """Whether `save_to_disk` wrote it."""
+    return (folder / "state.json").is_file() or (folder / "dataset_dict.json").is_file()
+
+
+def _require_effect(path: str, folder: Path, config: str | None, revision: str | None) -> None:
+    """Options that the library would pass over in silence."""
+    if revision is not None and folder.exists():
+        raise DataError(f"{path}: is a folder here, which has no revisions; remove `revision`")
+    if config is not None and _is_saved(folder):
+        raise DataError(f"{path}: save_to_disk wrote it, which keeps one configuration; remove `config`")
 
 
 def _saved(found: Any) -> Iterator[tuple[str, Table]]:
