@@ -46,6 +46,9 @@ from ambientkit.updates import Game, Player
 
 log = logging.getLogger("ambientkit")
 
+EXACT = 3.0  # so far beyond [-1, 1] a law may have tails
+DOUBTFUL = 10.0  # times what a sensor makes of pictures: so far apart the units are likely to be others
+
 
 @dataclass(frozen=True)
 class Data:
@@ -180,6 +183,7 @@ def open_data(plan: Plan) -> Opened:
     context = _with_measurement(context, sensor)
     if dataset.arrives_measured:
         _require_the_sensors_own(plan, dataset.measured(training[:1]), context)
+        _require_the_sensors_units(plan, dataset.measured(training[:CHUNK]), sensor, shape)
     source = Source(dataset, sensor, plan.recipe.data.seed, "measure")
     return Opened(source, training, held, context)
 
@@ -206,6 +210,34 @@ def _require_the_sensors_own(plan: Plan, first: Measured, context: Context) -> N
                 f"{want or 'nothing'} of pictures {context.image_shape}; make the sensor's options those of "
                 "the instrument, and data.source.image_shape the pictures behind the data"
             )
+
+
+def _require_the_sensors_units(plan: Plan, some: Measured, sensor: Measurement, shape: Shape) -> None:
+    """Pictures are in [-1, 1]: no fake is like data in other units. Raises DataError, or warns."""
+    if some.y.dtype == torch.uint8:
+        return
+    y = some.y if some.observed is None else some.y.masked_fill(~some.observed, 0)
+    reach, limit = y.abs().max().item(), _reach(sensor, shape)
+    told = (
+        f"data set {plan.source.registered.name}: values reach {reach:.4g}, but those that the sensor "
+        f"{plan.measurement.registered.name} makes of pictures in [-1, 1] reach {limit:.4g}"
+    )
+    remedy = "bring the data to the sensor's units, with data.source.value_range if it is measured_array"
+    if sensor.exact and reach > EXACT * limit:
+        raise DataError(f"{told}; {remedy}")
+    if reach > DOUBTFUL * limit:
+        log.warning("%s: fakes may be told apart; %s", told, remedy)
+
+
+def _reach(sensor: Measurement, shape: Shape) -> float:
+    """The largest absolute value that the sensor makes of white, black and random pictures."""
+    if sensor.exact:
+        return 1.0
+    draws = stream(0, "units")
+    ends = torch.ones(2, *shape) * torch.tensor([1.0, -1.0]).view(2, 1, 1, 1)
+    pictures = torch.cat([ends, torch.rand(2, *shape, generator=draws) * 2 - 1])
+    made: float = sensor.measure(pictures, drawn(sensor, 4, shape, draws)).abs().max().item()
+    return made
 
 
 def _training_masks(dataset: Dataset, training: list[int]) -> torch.Tensor | None:

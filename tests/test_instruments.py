@@ -9,7 +9,7 @@ from engine_recipes import tiny
 from test_vectors import SHAPE, TiltedSums, Vectors, recipe
 
 from ambientkit import Engine
-from ambientkit.assembly import prepare_data
+from ambientkit.assembly import open_data, prepare_data
 from ambientkit.errors import DataError, RecipeError
 
 GENERATOR = np.random.default_rng(0)
@@ -93,7 +93,18 @@ BAD = {
     "NaN in known": ({"y": Y, "known_turned": TURNED + np.inf}, {}, "`known_turned` holds NaN"),
     "text": ({"y": Y, "known_turned": np.full((30, 1), "a")}, {}, "give real numbers or bool"),
     "complex": ({"y": Y * 1j}, {}, "real numbers"),
-    "lengths": ({"y": Y, "known_turned": TURNED[:9]}, {}, "`y` 30, `turned` 9"),
+    "lengths": ({"y": Y, "known_turned": TURNED[:9]}, {}, "`y` 30, `known_turned` 9"),
+    "large": (
+        {"y": Y + np.float64(1e200) * np.ones(48)},
+        {},
+        "measurement 0 of `y` holds numbers too large for float32",
+    ),
+    "large known": ({"y": Y, "known_turned": TURNED + 1e300}, {}, "`known_turned` holds numbers too large"),
+    "large whole": (
+        {"y": Y, "known_turned": np.full((30, 1), 2**63, np.uint64)},
+        {},
+        "`known_turned` holds 9223372036854775808, which is too large",
+    ),
     "scalars": ({"y": Y[:, 0]}, {}, "an axis of measurements"),
     "unsaid masks": ({"y": PICTURES, "observed": PICTURES > 9}, {}, "set data.source.observed: true"),
     "masks unfound": ({"y": PICTURES}, {"observed": True}, "set data.source.observed: false"),
@@ -139,6 +150,27 @@ def test_hidden_pixels_of_data_need_a_sensor_that_says_what_it_writes_there(engi
     recipe = masked(tmp_path / "y.npz", {"kind": "sequence", "sensors": parts})
     with pytest.raises(DataError, match="use a sensor with a `fill`"):
         prepare_data(engine.load(recipe), tmp_path / "cache")
+
+
+@pytest.mark.parametrize(("scale", "refused"), [(1.0, False), (2.5, False), (255.0, True)])
+def test_pixels_that_an_exact_sensor_cannot_have_seen_are_refused(engine, tmp_path, scale, refused):
+    y, observed = np.full((6, 1, 8, 8), scale, np.float32), np.ones((6, 8, 8), bool)
+    observed[:, 2:5, 2:5] = False
+    y[~observed[:, None]] = 1e6  # what is hidden is nobody's business
+    np.savez(tmp_path / "y.npz", y=y, observed=observed)
+    plan = engine.load(masked(tmp_path / "y.npz", {"kind": "block_patch", "size": 3}))
+    if not refused:
+        assert open_data(plan).training
+        return
+    with pytest.raises(DataError, match="reach 1; bring the data to the sensor's units"):
+        open_data(plan)
+
+
+@pytest.mark.parametrize(("scale", "said"), [(1, False), (1000, True)])
+def test_measurements_in_other_units_than_the_sensors_are_warned_of(vectors, tmp_path, caplog, scale, said):
+    plan = vectors.load(arrays_recipe(save(tmp_path, y=Y * scale, known_turned=TURNED)))
+    open_data(plan)
+    assert ["fakes may be told apart" in record.message for record in caplog.records] == [True] * said
 
 
 def masked(file, sensor, **changes):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ambientkit import Dataset, Measured
@@ -40,7 +41,7 @@ class MeasuredArray(Dataset):
         chosen = np.asarray(indices, dtype=np.int64)
         known = {name: _tensor(values[chosen]) for name, values in self._known.items()}
         observed = None if self._observed is None else _tensor(self._observed[chosen])
-        y = self._y[chosen] if self._y.dtype == np.uint8 else self._y[chosen].astype(np.float32)
+        y = self._y[chosen] if self._y.dtype == np.uint8 else _narrowed(self._y[chosen])
         return Measured(_tensor(y), observed, known or None)
 
 
@@ -55,7 +56,8 @@ def open_array(options: MeasuredArrayOptions, size: tuple[int, int] | None) -> M
     y = _ranged(file, _pictures_first(file, "y", arrays["y"], last), options.value_range)
     known = {name.removeprefix(KNOWN): values for name, values in arrays.items() if name.startswith(KNOWN)}
     observed = _observed(file, arrays, options, y)
-    _require_lengths(file, {"y": y, **known} | ({} if observed is None else {"observed": observed}))
+    kept = {f"{KNOWN}{name}": values for name, values in known.items()}
+    _require_lengths(file, {"y": y, **kept} | ({} if observed is None else {"observed": observed}))
     _require_finite(file, y, observed)
     return MeasuredArray(y, observed, _numbers(file, known), _image_shape(file, options, y, size))
 
@@ -143,12 +145,13 @@ def _chunks(array: Array) -> Iterator[tuple[int, Array]]:
 def _require_finite(file: Path, y: Array, observed: Array | None) -> None:
     """NaN is a usual mark of what is missing: hidden pixels may hold it, and are not read."""
     for start, chunk in _chunks(y):
-        finite = np.isfinite(chunk)
+        finite = np.isfinite(_narrowed(chunk))
         if observed is not None:
             finite |= ~observed[start : start + len(chunk)]
         bad = ~finite.reshape(len(chunk), -1).all(1)
         if bad.any():
-            raise DataError(f"{file}: measurement {start + int(bad.argmax())} of `y` holds NaN or infinity")
+            number = start + int(bad.argmax())
+            raise DataError(f"{file}: measurement {number} of `y` holds {_infinite(chunk[bad.argmax()])}")
 
 
 def _numbers(file: Path, known: dict[str, Array]) -> dict[str, Array]:
@@ -156,10 +159,28 @@ def _numbers(file: Path, known: dict[str, Array]) -> dict[str, Array]:
     for name, values in known.items():
         if values.dtype.kind not in "fiub":
             raise DataError(f"{file}: `{KNOWN}{name}` is {values.dtype}; give real numbers or bool")
-        if not np.isfinite(values).all():
-            raise DataError(f"{file}: `{KNOWN}{name}` holds NaN or infinity")
-    wide = {"f": np.float32, "i": np.int64, "u": np.int64, "b": np.bool_}
-    return {name: values.astype(wide[values.dtype.kind]) for name, values in known.items()}
+        if values.dtype.kind == "f" and not np.isfinite(_narrowed(values)).all():
+            raise DataError(f"{file}: `{KNOWN}{name}` holds {_infinite(values)}")
+        if values.dtype.kind == "u" and values.size and values.max() > np.iinfo(np.int64).max:
+            raise DataError(f"{file}: `{KNOWN}{name}` holds {values.max()}, which is too large for int64")
+    wide = {"i": np.int64, "u": np.int64, "b": np.bool_}
+    return {
+        name: _narrowed(values) if values.dtype.kind == "f" else values.astype(wide[values.dtype.kind])
+        for name, values in known.items()
+    }
+
+
+def _narrowed(values: Array) -> NDArray[np.float32]:
+    """As float32; what is too large for it becomes infinity, which callers look for."""
+    with np.errstate(over="ignore"):
+        return values.astype(np.float32)
+
+
+def _infinite(values: Array) -> str:
+    """What is wrong with values of which not all are finite as float32."""
+    if np.isfinite(values).all():
+        return "numbers too large for float32; give it in other units"
+    return "NaN or infinity"
 
 
 def _image_shape(file: Path, options: MeasuredArrayOptions, y: Array, size: tuple[int, int] | None) -> Shape:
