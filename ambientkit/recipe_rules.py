@@ -74,12 +74,13 @@ def composite_is_possible(case: Case) -> Iterator[Problem]:
     if not case.has("exact", "measurement"):
         message = f"needs a sensor that leaves observed pixels exact, which measurement {sensor} does not"
         yield case.problem(("composite",), message, off)
-    elif not case.tells_observed:
+    elif not case.tells_observed and not case.has("observed", "measurement"):
         message = f"needs a sensor that says which pixels it observed, which measurement {sensor} does not"
         yield case.problem(("composite",), message, off)
     for role in ("further", "evaluation"):
         keys = (role, "measurement")
-        if case.has("observed", *keys) and not case.has("exact", *keys):
+        told = role == "evaluation" or case.has("observed", *keys)
+        if keys in case.facts and told and not case.has("exact", *keys):
             message = f"{case.kind(*keys)} changes pixels that compositing would keep"
             yield case.problem((*keys, "kind"), message, f"use an exact sensor, or {off}")
     if not case.has("completes", "generator"):
@@ -126,10 +127,12 @@ def measured_data_are_measured_alike(case: Case) -> Iterator[Problem]:
         yield case.problem(("measurement", "kind"), message, "use masks_of_data, or the law of the holes")
     if masked != case.has("observed", "measurement"):
         one, other = ("the data say", "the sensor does not")
+        remedy = "use a sensor that is like the instrument"
         if not masked:
-            one, other = ("the sensor says", "the data do not")
+            one, other = ("the sensor says", f"data set {source} does not say")
+            remedy = f"have the data say so (`observed` of measured_array), or {remedy}"
         message = f"{one} which pixels are observed, and {other}: fakes would be told apart"
-        yield case.problem(("measurement", "kind"), message, "use a sensor that is like the instrument")
+        yield case.problem(("measurement", "kind"), message, remedy)
     if case.plan.evaluation is not None:
         message = f"data set {source} arrives measured and cannot be measured anew"
         yield case.problem(("evaluation", "measurement"), message, "set evaluation.measurement: null")

@@ -231,7 +231,7 @@ def test_metrics_are_told_the_shape_of_what_the_held_out_pictures_sensor_deliver
     plan = engine.load(
         "quickstart",
         *("data.source.count=24", "data.holdout=8", "evaluation.measurement={kind: fourier}"),
-        *("metrics=[]", "train.checkpoints.best=null"),
+        *("metrics=[]", "train.checkpoints.best=null", "composite=false"),
     )
     opened = open_data(plan)
     told = context_of_metrics(opened.context, held_out_of(plan, opened))

@@ -212,7 +212,7 @@ def test_data_that_are_not_what_the_sensor_makes_are_refused(vectors, tmp_path):
         vectors.run(arrays_recipe(save(tmp_path, y=Y[:, 1:], known_turned=TURNED)), out=tmp_path)
     with pytest.raises(DataError, match=r"known nothing, but the sensor tests/sums gives {'turned': \(1,\)}"):
         vectors.run(arrays_recipe(save(tmp_path, y=Y)), out=tmp_path)
-    with pytest.raises(RecipeError, match="the sensor says which pixels are observed, and the data do not"):
+    with pytest.raises(RecipeError, match="the sensor says which pixels are observed, and data set"):
         vectors.load(arrays_recipe("a.npz", measurement={"kind": "block_patch", "size": 4}))
 
 

@@ -36,6 +36,17 @@ PAIRS = {
         "composite: needs a sensor that says which pixels it observed, which measurement 'dim' does not; "
         "set composite: false",
     ),
+    "composite of data that do not say": (
+        changed(data=data(source={"kind": "sums"}), measurement={"kind": "keep"}),
+        "measurement.kind: the sensor says which pixels are observed, and data set 'sums' does not say: "
+        "fakes would be told apart; have the data say so (`observed` of measured_array), or use a sensor "
+        "that is like the instrument",
+    ),
+    "composite of what an evaluation's sensor does not keep": (
+        changed(evaluation={"measurement": {"kind": "projection"}}, metrics=[]),
+        "evaluation.measurement.kind: 'projection' changes pixels that compositing would keep; "
+        "use an exact sensor, or set composite: false",
+    ),
     "composite of a latent generator": (
         changed(generator={"kind": "latent"}),
         "composite: needs a generator that completes, but 'latent' makes pictures from a latent; "
@@ -144,8 +155,9 @@ PAIRS = {
     ),
     "measured data without the masks that the sensor speaks of": (
         changed(data=data(source={"kind": "sums"}), measurement={"kind": "keep"}, composite=False),
-        "measurement.kind: the sensor says which pixels are observed, and the data do not: fakes would be "
-        "told apart; use a sensor that is like the instrument",
+        "measurement.kind: the sensor says which pixels are observed, and data set 'sums' does not say: "
+        "fakes would be told apart; have the data say so (`observed` of measured_array), or use a sensor "
+        "that is like the instrument",
     ),
     "a generator that completes what is no picture": (
         changed(measurement={"kind": "projection"}, composite=False),
