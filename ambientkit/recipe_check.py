@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePath
 from typing import Any, Protocol
 
-from ambientkit.errors import FAILURES, AmbientkitError, Place, Problem, RecipeError
+from ambientkit.errors import FAILURES, AmbientkitError, Place, PluginError, Problem, RecipeError
 from ambientkit.interfaces import Context, Measurement
+from ambientkit.names import did_you_mean
 from ambientkit.recipe import Choice, FidelitySpec, MetricSpec, Plan, Recipe
 from ambientkit.recipe_messages import validate
 from ambientkit.recipe_rules import ALL_RULES, Case
 from ambientkit.recipe_yaml import Keys, Node, dotted, from_plain
-from ambientkit.registry import Registered, Registry, Spec
+from ambientkit.registry import KNOWN_FACTS, Registered, Registry, Spec
 
 
 class PluginSource(Protocol):
@@ -205,11 +206,20 @@ def _facts(choice: Choice, context: Context) -> frozenset[str]:
     if facts is not None:
         if not isinstance(facts, Set):
             raise TypeError(f"`facts` returned a {type(facts).__name__}; return a frozenset of words")
+        _require_known(choice.registered, facts)
         return frozenset(facts)
     category = choice.registered.category
     if category != "measurement":
         return _UNDECLARED.get(category, frozenset())
     return _facts_of_sensor(choice.build(context), context.image_size)
+
+
+def _require_known(entry: Registered, facts: Set[str]) -> None:
+    """No rule asks for a misspelt fact, so it would be passed over. Raises PluginError."""
+    known = sorted(KNOWN_FACTS[entry.category])
+    for fact in sorted(map(str, facts - set(known))):
+        remedy = did_you_mean(fact, known) or f"known are: {', '.join(known) or 'none'}"
+        raise PluginError(f"`facts` of {entry.name!r} declares {fact!r}, which is none; {remedy}")
 
 
 def _facts_of_sensor(sensor: Measurement, size: tuple[int, int] | None) -> frozenset[str]:

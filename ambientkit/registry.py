@@ -41,6 +41,31 @@ class Complaint:
     warning: bool = False
 
 
+KNOWN_FACTS: Mapping[str, frozenset[str]] = {
+    "dataset": frozenset({"clean", "measured", "observed"}),
+    "measurement": frozenset(
+        {"exact", "observed", "flip", "random", "pixelwise", "reshapes", "no_gradient", "needs_data_masks"}
+    ),
+    "generator": frozenset({"completes", "latent", "batch_norm", "ignores_masks"}),
+    "discriminator": frozenset({"batch_norm", "features"}),
+    "objective": frozenset({"gradient_penalty", "clips_weights"}),
+    "fidelity": frozenset(
+        {
+            "needs_observed",
+            "needs_further",
+            "needs_exact",
+            "needs_completion",
+            "needs_latent",
+            "needs_features",
+            "vanishes_composited",
+        }
+    ),
+    "metric": frozenset({"truth", "clean", "observed", "remeasured", "fills"}),
+    "callback": frozenset(),
+}
+"""The words that `facts` of a category may hold; see `Options.facts`."""
+
+
 class Options(Described):
     """Base of every component's options: frozen, no unknown keys, every field described.
 

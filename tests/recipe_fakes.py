@@ -134,6 +134,7 @@ TABLE: dict[str, dict[str, type[Options]]] = {
         "undeclared": options("UndeclaredOptions", None),
         "unbuildable": options("Unbuildable", None, nothing=(int, 0)),
         "broken": BrokenOptions,
+        "misspelt": options("Misspelt", {"exact", "obsreved"}),
         "strict": StrictOptions,
         "grumbling": GrumblingOptions,
         "fog/haze": options("Haze", {"random"}, beta=(float, ...)),

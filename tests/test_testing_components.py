@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from ambientkit import Component, Context, Engine, Options
 from ambientkit.errors import PluginError
+from ambientkit.registry import KNOWN_FACTS
 from ambientkit.testing import (
     COMPONENT_CHECKS,
     ComponentCase,
@@ -26,7 +27,6 @@ from ambientkit.testing import (
     option_corners,
 )
 from ambientkit.testing.components import choice_of
-from ambientkit.testing.declared import KNOWN_FACTS
 
 REGISTRY = Engine(discover=False).plugins.registry
 SMALL = {

@@ -19,12 +19,12 @@ from ambientkit.names import CATEGORIES
 from ambientkit.plugins import Plugins
 from ambientkit.recipe import Choice
 from ambientkit.recipe_check import choose
-from ambientkit.registry import Complaint, Component, Options, Registered, Spec
+from ambientkit.registry import KNOWN_FACTS, Complaint, Component, Options, Registered, Spec
 from ambientkit.streams import global_stream
 from ambientkit.testing.callbacks import CALLBACK_CHECKS, CallbackCase
 from ambientkit.testing.contract import Checks, ContractError, Finding, Waivers, not_applicable, require
 from ambientkit.testing.datasets import DATASET_CHECKS, DatasetCase
-from ambientkit.testing.declared import KNOWN_FACTS, seen_facts
+from ambientkit.testing.declared import seen_facts
 from ambientkit.testing.discriminators import DISCRIMINATOR_CHECKS, DiscriminatorCase
 from ambientkit.testing.fidelities import FIDELITY_CHECKS, FidelityCase
 from ambientkit.testing.generators import GENERATOR_CHECKS, GeneratorCase

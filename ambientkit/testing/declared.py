@@ -15,30 +15,6 @@ from ambientkit.testing.metrics import evaluated
 from ambientkit.testing.networks import offers_features, uniform
 from ambientkit.testing.trips import make_trip
 
-KNOWN_FACTS: Mapping[str, frozenset[str]] = {
-    "dataset": frozenset({"clean", "measured", "observed"}),
-    "measurement": frozenset(
-        {"exact", "observed", "flip", "random", "pixelwise", "reshapes", "no_gradient", "needs_data_masks"}
-    ),
-    "generator": frozenset({"completes", "latent", "batch_norm", "ignores_masks"}),
-    "discriminator": frozenset({"batch_norm", "features"}),
-    "objective": frozenset({"gradient_penalty", "clips_weights"}),
-    "fidelity": frozenset(
-        {
-            "needs_observed",
-            "needs_further",
-            "needs_exact",
-            "needs_completion",
-            "needs_latent",
-            "needs_features",
-            "vanishes_composited",
-        }
-    ),
-    "metric": frozenset({"truth", "clean", "observed", "remeasured", "fills"}),
-    "callback": frozenset(),
-}
-"""The words that `facts` of a category may hold; see `ambientkit.Options.facts`."""
-
 Seen = Iterator[tuple[str, bool]]
 
 
