@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
@@ -118,20 +119,20 @@ class MaskSource:
 
     def _mask_of(self, name: Path) -> Path:
         assert self.masks is not None
-        found = self._beside(name.parent).get(name.name, [])
+        found = self._beside(name.parent).get(normalize("NFC", name.name), [])
         if len(found) != 1:
             what = "no mask" if not found else f"{len(found)} masks"
             raise DataError(f"{self.masks / name.parent}: has {what} of the name {name.name!r}")
         return found[0]
 
     def _beside(self, place: Path) -> dict[str, list[Path]]:
-        """Masks in a folder below `masks` by name without suffix; each folder is read once."""
+        """Masks in a folder below `masks` by name without suffix, accents composed; each is read once."""
         assert self.masks is not None
         if place not in self._listed:
             by_name = self._listed[place] = {}
             for path in sorted((self.masks / place).glob("*")):
                 if path.suffix.lower() in SUFFIXES:
-                    by_name.setdefault(path.stem, []).append(path)
+                    by_name.setdefault(normalize("NFC", path.stem), []).append(path)
         return self._listed[place]
 
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -233,8 +234,26 @@ def test_masks_that_do_not_fit_are_named(tmp_path, images, hidden):
     with pytest.raises(DataError, match=r"masks/1\.png: 100% of it is neither"):
         open_(pictures, masks=masks)
     (masks / "1.png").unlink()
-    with pytest.raises(DataError, match=r"pictures/1\.png: needs one mask of the name '1', found none"):
+    with pytest.raises(
+        DataError, match=r"pictures/1\.png: needs one mask of the name '1', found none in .*, where .* '0'"
+    ):
         open_(pictures, masks=masks)
+
+
+def test_two_pictures_do_not_share_a_mask_in_silence(tmp_path, images, hidden):
+    pictures, masks = write_folder(tmp_path, images, hidden)
+    Image.fromarray(images[0]).save(pictures / "1.jpg")
+    with pytest.raises(DataError, match=r"1\.jpg: 1\.png has the same name but for the suffix, so one mask"):
+        open_(pictures, masks=masks)
+    assert len(open_(pictures, key_colour="#c9c9c9", tolerance=9)) == 4
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_an_accent_is_one_however_it_is_written(tmp_path, images, hidden, forms):
+    folders = write_folder(tmp_path, images, hidden)
+    for folder, form in zip(folders, forms, strict=True):
+        (folder / "1.png").rename(folder / f"{normalize(form, 'é')}.png")
+    check(open_(folders[0], masks=folders[1]), images[[0, 2, 1]], hidden[[0, 2, 1]])
 
 
 def test_other_problems_of_folders_are_named(tmp_path, images, hidden):

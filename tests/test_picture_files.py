@@ -6,6 +6,7 @@ import struct
 import zlib
 from itertools import islice
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pytest
@@ -110,6 +111,15 @@ def test_no_mask_or_two_of_the_name_are_said(run, tmp_path):
         save(tmp_path / "masks" / f"a.{suffix}", hole().astype(np.uint8))
     with pytest.raises(DataError, match=r"has 2 masks of the name 'a'"):
         complete(run, [picture], tmp_path / "out", masks=tmp_path / "masks")
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_an_accent_is_one_however_it_is_written(run, tmp_path, forms):
+    picture, mask = (normalize(form, "é") for form in forms)
+    save(tmp_path / "in" / f"{picture}.png", pixels())
+    save(tmp_path / "masks" / f"{mask}.png", np.uint8(hole()) * 255)
+    done = complete(run, [tmp_path / "in"], tmp_path / "out", masks=tmp_path / "masks")
+    check(done[0], pixels(), hole())
 
 
 def test_masks_that_came_since_and_in_linked_folders_are_found(run, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 import numpy as np
 import torch
@@ -34,6 +35,7 @@ def read_folder(source: Path, options: IncompleteOptions) -> Samples:
     names = find_pictures(source, option="data.source.source")
     if options.masks is not None:
         names = _without_masks(source, names, options.masks.expanduser())
+        _require_own_masks(source, names)
     reader = _reader(source, options)
     work = _if_sound(reader) if options.on_bad_image == "skip" else reader
     found = list(in_threads(work, [source / name for name in names]))
@@ -68,8 +70,9 @@ def _reader(source: Path, options: IncompleteOptions) -> Reader:
         colour, tolerance = options.key_colour, options.tolerance
         return lambda path: _with_key_colour(path, colour, tolerance)
     assert options.masks is not None  # the options' complaints see to it
-    masks = _masks_by_name(options.masks.expanduser())
-    return lambda path: _with_mask(path, masks, source, options.invert)
+    folder = options.masks.expanduser()
+    masks = _by_name(folder, find_pictures(folder, option="data.source.masks"))
+    return lambda path: _with_mask(path, folder, masks, source, options.invert)
 
 
 def _if_sound(read: Reader) -> Callable[[Path], tuple[Pixels, Mask] | None]:
@@ -99,8 +102,10 @@ def _with_key_colour(path: Path, colour: str, tolerance: int) -> tuple[Pixels, M
     return pixels, near_colour(pixels, colour, tolerance)
 
 
-def _with_mask(path: Path, masks: dict[str, list[Path]], source: Path, invert: bool) -> tuple[Pixels, Mask]:
-    pixels, mask_path = to_array(read_flat(path, 3)), _mask_of(path, masks, source)
+def _with_mask(
+    path: Path, folder: Path, masks: dict[str, list[Path]], source: Path, invert: bool
+) -> tuple[Pixels, Mask]:
+    pixels, mask_path = to_array(read_flat(path, 3)), _mask_of(path, folder, masks, source)
     mask = read_mask(mask_path)
     if mask.shape != pixels.shape[1:]:
         raise DataError(
@@ -110,24 +115,36 @@ def _with_mask(path: Path, masks: dict[str, list[Path]], source: Path, invert: b
     return pixels, mask != invert
 
 
-def _masks_by_name(folder: Path) -> dict[str, list[Path]]:
+def _by_name(folder: Path, names: list[str]) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
-    for name in find_pictures(folder, option="data.source.masks"):
+    for name in names:
         found.setdefault(_stem(name), []).append(folder / name)
     return found
 
 
 def _stem(name: str) -> str:
-    return PurePosixPath(name).with_suffix("").as_posix()
+    """A name without suffix, its accents composed: some systems write them as characters of their own."""
+    return normalize("NFC", PurePosixPath(name).with_suffix("").as_posix())
 
 
-def _mask_of(path: Path, masks: dict[str, list[Path]], source: Path) -> Path:
+def _mask_of(path: Path, folder: Path, masks: dict[str, list[Path]], source: Path) -> Path:
     stem = _stem(path.relative_to(source).as_posix())
     fitting = masks.get(stem, [])
     if len(fitting) != 1:
-        what = " and ".join(map(str, fitting)) or "none"
+        there = f"none in {folder}, where there is {next(iter(masks))!r}"
+        what = " and ".join(map(str, fitting)) or there
         raise DataError(f"{path}: needs one mask of the name {stem!r}, found {what}")
     return fitting[0]
+
+
+def _require_own_masks(source: Path, names: list[str]) -> None:
+    """Masks are found by the name without suffix: two pictures of one such name would share a mask."""
+    for pictures in _by_name(source, names).values():
+        if len(pictures) > 1:
+            raise DataError(
+                f"{pictures[0]}: {pictures[1].name} has the same name but for the suffix, so one mask would "
+                "serve both; rename one of them, and its mask, or leave it out"
+            )
 
 
 def _require_one_shape(source: Path, names: list[str], pictures: list[Pixels]) -> None:
