@@ -262,9 +262,12 @@ def _looked_at(hidden: torch.Tensor | None) -> torch.Tensor | None:
         )
     if share > 0.5:
         log.warning(
-            "%.0f %% of what was measured is hidden; if the masks say what was seen, turn them round",
+            "%.0f %% of what was measured is hidden; if the masks say what was seen, turn them round "
+            "(data.source.invert of incomplete)",
             100 * share,
         )
+    if not share:
+        log.warning("nothing is hidden in any sample: fakes with holes are told apart; are the masks right?")
     return hidden
 
 
