@@ -10,6 +10,7 @@ from typing import Any
 
 import engine_fakes
 import inspection_fakes
+import numpy as np
 import pytest
 import torch
 from engine_recipes import fidelity_only, numbers
@@ -287,6 +288,25 @@ def test_data_of_another_law_than_the_recipes_sensor_are_told(engine):
     assert "the data's holes are not of the law of block_patch" in warning
     assert "share hidden, mean 0.25 against 0.0156" in warning
     assert not found.judgement.proven  # what block_patch claims is not of these data
+
+
+@pytest.mark.parametrize(
+    ("whole", "verdict", "said"),
+    [
+        (20, "identified", "as long as holes do not depend on what is in the pictures"),
+        (0, "unknown", "of the law of the data's own holes nothing else is known"),
+    ],
+)
+def test_of_holes_that_nobody_drew_nothing_is_proven(engine, tmp_path, whole, verdict, said):
+    hidden = np.zeros((24, 16, 16), bool)
+    for number, row in enumerate(range(whole, 24)):
+        hidden[row, number % 16, :4] = True
+    np.savez(tmp_path / "a.npz", images=np.zeros((24, 16, 16, 3), np.uint8), hidden=hidden)
+    wanted = arrived({"kind": "masks_of_data", "fill": 0.0})
+    wanted["data"]["source"] = {"kind": "incomplete", "source": str(tmp_path / "a.npz")}
+    judgement = engine.inspect(wanted, draws=99, samples=2).judgement
+    assert judgement.verdict == verdict and not judgement.proven and said in judgement.reason
+    assert "Options.identifiability" not in judgement.reason
 
 
 def test_samples_are_those_that_training_gets(engine, tmp_path):

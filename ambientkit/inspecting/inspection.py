@@ -136,7 +136,7 @@ def _evidence(origin: MaskSource, seed: int, progress: Progress, *, search: bool
     never = tuple(masks.place(int(site)) for site in (masks.seen.flatten() == 0).nonzero())
     settled = not search or masks.whole or never or counted.told
     certificate = None if settled else find_certificate(masks, origin.batches(masks))
-    return Evidence(masks, counted, origin.among, never, certificate)
+    return Evidence(masks, counted, origin.among, never, certificate, isinstance(origin, Arrived))
 
 
 def _watched(origin: MaskSource, progress: Progress) -> Iterator[Tensor]:

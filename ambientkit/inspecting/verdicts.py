@@ -58,6 +58,7 @@ class Evidence:
     among: str
     never: tuple[Place, ...]
     certificate: Certificate | None
+    arrived: bool = False  # they are the masks with which the data came, whose law nobody knows
 
     @property
     def never_is_told(self) -> bool:
@@ -99,10 +100,13 @@ def _by_masks(sensor: Measurement, evidence: Evidence) -> Judgement:
     if judgement:
         return judgement
     often = f"no one of {evidence.among} shows the whole picture"
+    unproven = "nothing is proven of this sensor (Options.identifiability returns None)"
+    if evidence.arrived:
+        unproven = "of the law of the data's own holes nothing else is known"
     return Judgement(
         "unknown",
         f"{often}, which may be chance: no pixels were found that are sure never to be seen together, and "
-        "nothing is proven of this sensor (Options.identifiability returns None)",
+        f"{unproven}",
         proven=False,
     )
 
@@ -114,7 +118,10 @@ def _whole(sensor: Measurement, evidence: Evidence) -> Judgement | None:
         return None
     if sensor.exact:
         reason = f"the whole picture is seen in {count} of {evidence.among}, and what is seen is exact"
-        return Judgement("identified", reason, proven=True)
+        supposed = evidence.arrived and count < evidence.masks.n
+        if supposed:
+            reason += "; that holds as long as holes do not depend on what is in the pictures"
+        return Judgement("identified", reason, proven=not supposed)
     return Judgement(
         "unknown",
         f"the whole picture is seen in {count} of {evidence.among}, but not exactly, and nothing is proven "
