@@ -24,6 +24,7 @@ from ambientkit.cli_shell import (
     run_argument,
 )
 from ambientkit.errors import InputError
+from ambientkit.signals import interrupting
 
 if TYPE_CHECKING:
     from ambientkit.completion import Around, TrainedRun
@@ -222,7 +223,7 @@ def _completed(shell: Shell, work: Iterator[CompletedFile], total: int) -> list[
     """Do the work; where it ends early, say how far it came."""
     done: list[CompletedFile] = []
     try:
-        with shell.progress() as progress:
+        with interrupting(), shell.progress() as progress:
             for each in work:
                 done.append(each)
                 progress("completing", len(done), total)

@@ -106,7 +106,7 @@ class NonFiniteError(RunError):
 
 
 class Interrupted(AmbientkitError):  # noqa: N818 - nothing went wrong: somebody asked us to stop
-    """A signal ended the run after a checkpoint was written.
+    """A signal ended a run after a checkpoint was written, or the completing of pictures.
 
     `exit_code` is 128 + the signal's number, as shells have it.
     """

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from ambientkit.errors import Interrupted
 from ambientkit.processes import expected, own_rank
 
 ACKNOWLEDGED = (  # with an empty line, since a bar that is drawn anew goes up one
@@ -54,6 +55,33 @@ def noted() -> Iterator[list[int]]:
         _handle(
             {number: handler for number, handler in before.items() if number != _HUP or _HUP not in asked}
         )
+
+
+@contextmanager
+def interrupting() -> Iterator[None]:
+    """SIGTERM interrupts work as Ctrl-C does, so that it can say how far it came; then raises Interrupted.
+
+    In the main thread alone, and where nobody else handles the signal.
+    """
+    plain = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if not plain or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if asked:
+            raise Interrupted("Interrupted by SIGTERM.", signal.SIGTERM) from None
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _handled() -> list[int]:

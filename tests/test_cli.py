@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from importlib import metadata
@@ -473,7 +474,10 @@ def test_complete_reads_masks_the_way_round_that_the_run_did(
     assert ("warning: everything is hidden in" in done.stderr) == (made == "100.0%")
 
 
-def test_an_interrupted_complete_says_how_far_it_came_and_goes_on(finished, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_complete_says_how_far_it_came_and_goes_on(
+    finished, tmp_path, monkeypatch, number, code
+):
     from ambientkit.completion import TrainedRun
 
     sound, seeds = TrainedRun.complete, []
@@ -481,7 +485,7 @@ def test_an_interrupted_complete_says_how_far_it_came_and_goes_on(finished, tmp_
     def interrupted(run, *given, seed, **options):
         seeds.append(seed)
         if len(seeds) == 2:
-            raise KeyboardInterrupt
+            signal.raise_signal(number)
         return sound(run, *given, seed=seed, **options)
 
     monkeypatch.setattr(TrainedRun, "complete", interrupted)
@@ -493,7 +497,8 @@ def test_an_interrupted_complete_says_how_far_it_came_and_goes_on(finished, tmp_
     given = ("complete", finished, tmp_path / "in", "--key-colour", "#ffffff", "--seed", "7")
     given = (*given, "--out", tmp_path / "out")
     done = cli(*given)
-    assert done.exit_code == 130 and seeds == [7, 7]
+    assert done.exit_code == code and seeds == [7, 7]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert "1 of 3 pictures are done; --skip-existing goes on with the others" in done.stderr
     done = cli(*given, "--skip-existing")
     assert done.exit_code == 0, done.output
