@@ -21,9 +21,11 @@ from ambientkit.cli_shell import (
     print_json,
     run_argument,
 )
+from ambientkit.errors import InputError
 
 if TYPE_CHECKING:
     from ambientkit.engine import Engine
+    from ambientkit.evaluating.evaluate import Evaluation
 
 
 @click.command(
@@ -89,7 +91,7 @@ def evaluate(
     The pictures and holes are those that training held out. data.source.KEY=VALUE says where the data
     lie now, if they were moved.
     """
-    from ambientkit.evaluating.report import require_free, write
+    from ambientkit.evaluating.report import require_free
     from ambientkit.evaluating.wishes import Wishes
 
     wishes = Wishes(baselines, blend, samples, bootstrap)
@@ -106,7 +108,7 @@ def evaluate(
             device=device,
             progress=progress,
         )
-    written = write(done, out or folder / "evaluation")
+    written = _written(done, out or folder / "evaluation")
     if as_json:
         print_json(done.plain())
         return
@@ -119,3 +121,13 @@ def evaluate(
         for label in labels:
             click.echo(f"{name}: {label}")
     click.echo(", ".join(map(str, written)))
+
+
+def _written(done: Evaluation, out: Path) -> list[Path]:
+    """The files of an evaluation. Raises InputError with the reasons where it is a table without figures."""
+    from ambientkit.evaluating.report import write
+
+    if not any(done.rows.values()):
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in done.left_out.items())
+        raise InputError(f"no figure can be taken of these pictures: {reasons or 'no metric fits the run'}")
+    return write(done, out)

@@ -398,6 +398,14 @@ def test_the_verb_prints_json_and_writes_elsewhere(shown, tmp_path):
     assert found["rows"]["shown/0001-seed0"]["seam"][1:] == [None, None]
 
 
+def test_a_table_without_any_figure_is_refused_with_the_reasons(shown, tmp_path, monkeypatch):
+    seam = Engine(discover=False).build("metric", "seam")
+    monkeypatch.setattr(type(seam), "summary", lambda self, values: {})
+    done = cli("evaluate", shown[0], "--metrics", "seam", "--bootstrap", 0, "--out", tmp_path / "here")
+    assert done.exit_code == 2 and not (tmp_path / "here").exists()
+    assert "no figure can be taken of these pictures: seam: it has nothing to say" in done.stderr
+
+
 def test_a_fuller_table_is_not_wiped_by_a_shorter_one(shown, tmp_path, caplog):
     folder = shutil.copytree(shown[0], tmp_path / "run")
     place = folder / "evaluation"
