@@ -230,7 +230,7 @@ def complete_files(
     if source is None and run.needs_masks:
         raise DataError("say where the hidden pixels are told: exactly one of masks, alpha and a key colour")
     jobs = _planned(find_pictures(pictures, own_folders(out, source)), out, samples)
-    _require_apart([file for _, job in jobs for file in job.files])
+    _require_apart([job for _, job in jobs])
     ready = {job: None for _, job in jobs if skip_existing and all(file.exists() for file in job.files)}
     jobs = [(name, job) for name, job in jobs if job not in ready]
     _require_new([file for _, job in jobs for file in job.files], PART_DONE if skip_existing else DONE)
@@ -323,14 +323,16 @@ def _outputs(stem: Path, samples: int | None) -> tuple[Path, ...]:
     return tuple(Path(f"{stem}.{number}.png") for number in range(samples))
 
 
-def _require_apart(files: Sequence[Path]) -> None:
-    seen: set[Path] = set()
-    for file in files:
-        if file in seen:
-            raise DataError(
-                f"{file}: two pictures would be written there; complete them into different folders"
-            )
-        seen.add(file)
+def _require_apart(jobs: Sequence[CompletedFile]) -> None:
+    seen: dict[Path, Path] = {}
+    for job in jobs:
+        for file in job.files:
+            if file in seen:
+                raise DataError(
+                    f"{file}: two pictures would be written there, {seen[file]} and {job.source}; complete "
+                    "them into different folders"
+                )
+            seen[file] = job.source
 
 
 def _require_new(files: Sequence[Path], remedy: str = "give another --out") -> None:

@@ -445,8 +445,10 @@ def test_the_seed_draws_other_fills(tmp_path):
 
 def test_two_pictures_of_one_name_are_refused(run, tmp_path):
     pictures = [save(tmp_path / "a.png", pixels()), save(tmp_path / "a.bmp", pixels())]
-    with pytest.raises(DataError, match=r"a\.png: two pictures would be written there"):
+    with pytest.raises(DataError, match=r"out/a\.png: two pictures would .* there, .*a\.png and .*a\.bmp"):
         complete(run, pictures, tmp_path / "out", key_colour=(0, 0, 0))
+    with pytest.raises(DataError, match="two pictures would be written there"):
+        complete(run, pictures[:1] * 2, tmp_path / "out", key_colour=(0, 0, 0))
 
 
 def test_files_that_are_no_pictures_or_not_there_are_named(run, tmp_path):

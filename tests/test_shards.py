@@ -128,6 +128,14 @@ def test_a_broken_member_is_named_or_left_out(shards):
         built(packed / "c.tar", on_bad_image="skip")
 
 
+def test_a_member_that_comes_twice_is_named_with_its_shard(shards):
+    folder, packed = shards
+    with tarfile.open(packed / "deep/a.tar", "a") as archive:
+        archive.add(folder / "b.tar/some/4.png", "some/1.png")
+    with pytest.raises(DataError, match=r"deep/a\.tar: holds deep/a\.tar/some/1\.png twice, .*pack it anew"):
+        built(packed)
+
+
 def test_what_holds_no_pictures_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"no \.tar files"):
         built(tmp_path)

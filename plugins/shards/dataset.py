@@ -41,6 +41,7 @@ class TarShards(Dataset):
         members = [member for shard in shards for member in members_of(root, shard)]
         if not members:
             raise DataError(f"{root}: no pictures in its {len(shards)} shards; set `root` to others")
+        _require_different(members)
         sound = partial(_read, sound_size, framing=framing)
         self.members = list(decodable(sound, members)) if skip else members
         kept = {member.key for member in self.members}
@@ -91,6 +92,18 @@ def _require_whole(shard: Path, end: int) -> None:
             raise DataError(
                 f"{shard}: is cut short or damaged at byte {end}, or another shard follows; fetch it again"
             )
+
+
+def _require_different(members: Sequence[Member]) -> None:
+    """Tar files may hold several versions of a file: `tar -r` appends what it should replace."""
+    seen: set[str] = set()
+    for member in members:
+        if member.key in seen:
+            raise DataError(
+                f"{member.shard}: holds {member.key} twice, as `tar -r` leaves what it replaces; unpack it "
+                "and pack it anew"
+            )
+        seen.add(member.key)
 
 
 def _is_picture(name: str) -> bool:
