@@ -36,6 +36,7 @@ from ambientkit.optim import build_optimizer
 from ambientkit.recipe import Choice, Plan
 from ambientkit.returned import require_latent, require_network, require_objective
 from ambientkit.round_trip import Method
+from ambientkit.sensor_check import require_sensor
 from ambientkit.shared_norm import share_batch_norms
 from ambientkit.store import (
     FORMAT,
@@ -64,7 +65,7 @@ class Data:
 
 
 def build_sensor(choice: Choice, context: Context) -> Measurement:
-    """A sensor, held to what its options declared."""
+    """A sensor, tried on two pictures and held to what its options declared. Raises PluginError."""
     sensor: Measurement = build(choice, context)
     declared = choice.facts()
     if declared is not None and ("exact" in declared) != bool(sensor.exact):
@@ -72,6 +73,8 @@ def build_sensor(choice: Choice, context: Context) -> Measurement:
             f"{choice.registered.name}: its options declare exact={'exact' in declared}, the sensor says "
             f"exact={sensor.exact}; make facts() and the attribute agree"
         )
+    if context.image_shape is not None:
+        require_sensor(sensor, context.image_shape)
     return sensor
 
 

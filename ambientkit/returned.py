@@ -17,7 +17,7 @@ MEMBERS = {"generator": ("completes", "multiple", "latent_shape"), "discriminato
 def require_network(name: str, category: str, network: object) -> None:
     """It can be trained, and has what the engine asks of it. Raises PluginError."""
     if not isinstance(network, nn.Module):
-        raise PluginError(f"{name}: `build` returned {_described(network)}; return a torch.nn.Module")
+        raise PluginError(f"{name}: `build` returned {described(network)}; return a torch.nn.Module")
     if not any(weight.requires_grad for weight in network.parameters()):
         raise PluginError(f"{name}: it has no weights to train; make its layers in __init__")
     lacking = [member for member in MEMBERS[category] if not hasattr(network, member)]
@@ -45,13 +45,13 @@ def require_objective(objective: Objective) -> None:
 
 def terms_of(method: Callable[..., Terms], *arguments: Any) -> Terms:
     """The terms of an objective or a fidelity. Raises RunError where they are no dict of 0-d tensors."""
-    terms = _asked(method, *arguments)
+    terms = asked(method, *arguments)
     remedy = 'return a dict of named 0-d tensors, such as {"adversarial": loss.mean()}'
     if not isinstance(terms, Mapping):
-        raise _fault(method, f"it returned {_described(terms)}", remedy)
+        raise fault(method, f"it returned {described(terms)}", remedy)
     for name, value in terms.items():
         if not isinstance(value, Tensor) or value.dim() or not value.is_floating_point():
-            raise _fault(method, f"its term {name!r} is {_described(value)}", remedy)
+            raise fault(method, f"its term {name!r} is {described(value)}", remedy)
     return dict(terms)
 
 
@@ -71,55 +71,59 @@ def total_of(terms: Terms, network: nn.Module) -> Tensor:
 
 def values_of(metric: Metric, evaluated: Evaluated) -> dict[str, Tensor]:
     """Values of each picture. Raises RunError where they are no dict of tensors with a row a picture."""
-    values, pictures = _asked(metric.per_picture, evaluated), len(evaluated.completed)
+    values, pictures = asked(metric.per_picture, evaluated), len(evaluated.completed)
     remedy = 'return a dict of tensors with a row a picture, such as {"error": (n,)}'
     if not isinstance(values, Mapping):
-        raise _fault(metric.per_picture, f"it returned {_described(values)}", remedy)
+        raise fault(metric.per_picture, f"it returned {described(values)}", remedy)
     for name, value in values.items():
         if not isinstance(value, Tensor) or value.shape[:1] != (pictures,):
-            what = f"its {name!r} is {_described(value)} for {pictures} pictures"
-            raise _fault(metric.per_picture, what, remedy)
+            what = f"its {name!r} is {described(value)} for {pictures} pictures"
+            raise fault(metric.per_picture, what, remedy)
     return dict(values)
 
 
 def summary_of(metric: Metric, values: Mapping[str, Tensor]) -> dict[str, float]:
     """Figures by name. Raises RunError where they are no plain numbers."""
-    summary = _asked(metric.summary, values)
+    summary = asked(metric.summary, values)
     remedy = "return a dict of Python floats: float(tensor)"
     if not isinstance(summary, Mapping):
-        raise _fault(metric.summary, f"it returned {_described(summary)}", remedy)
+        raise fault(metric.summary, f"it returned {described(summary)}", remedy)
     for name, value in summary.items():
         if not isinstance(value, float | int):
-            raise _fault(metric.summary, f"its figure {name!r} is {_described(value)}", remedy)
+            raise fault(metric.summary, f"its figure {name!r} is {described(value)}", remedy)
     return dict(summary)
 
 
 def score_of(metric: Metric, summary: Mapping[str, float]) -> float:
     """How good a summary is. Raises RunError where that is no number."""
-    score = _asked(metric.score, summary)
+    score = asked(metric.score, summary)
     if not isinstance(score, float | int):
         remedy = "return a float, higher is better; -inf for no figure"
-        raise _fault(metric.score, f"it returned {_described(score)}", remedy)
+        raise fault(metric.score, f"it returned {described(score)}", remedy)
     return float(score)
 
 
-def _asked(method: Callable[..., Any], *arguments: Any) -> Any:
-    """What the method returns. Raises RunError where it does not take the arguments of its contract."""
+def asked(method: Callable[..., Any], *arguments: Any, kind: type[PluginError | RunError] = RunError) -> Any:
+    """What the method returns. Raises `kind` where it does not take the arguments of its contract."""
     try:
         return method(*arguments)
     except TypeError as error:
         if error.__traceback__ is None or error.__traceback__.tb_next is not None:
             raise
-        raise _fault(method, str(error), "give it the arguments of its contract") from error
+        raise fault(method, str(error), "give it the arguments of its contract", kind) from error
 
 
-def _fault(method: Callable[..., Any], what: str, remedy: str) -> RunError:
+def fault(
+    method: Callable[..., Any], what: str, remedy: str, kind: type[PluginError | RunError] = RunError
+) -> PluginError | RunError:
+    """An error that names the method and its class."""
     owner, name = getattr(method, "__self__", None), getattr(method, "__name__", repr(method))
     place = name if owner is None else f"{type(owner).__name__}.{name}"
-    return RunError(f"{place}: {what}; {remedy}")
+    return kind(f"{place}: {what}; {remedy}")
 
 
-def _described(value: object) -> str:
+def described(value: object) -> str:
+    """What a value is, for a message."""
     if isinstance(value, Tensor):
         return f"a tensor {tuple(value.shape)} of {value.dtype}"
     return f"the class {value.__name__}" if isinstance(value, type) else f"a {type(value).__name__}"

@@ -1,0 +1,111 @@
+"""A sensor that would spoil a training is refused before the run begins, by its name and with a remedy."""
+
+from __future__ import annotations
+
+import faulty_sensors as sensors
+import pytest
+import torch
+from engine_recipes import tiny
+
+from ambientkit import Component, Engine, Measurement, Options, hookimpl
+from ambientkit.errors import PluginError
+from ambientkit.sensor_check import require_sensor
+
+SHAPE = (3, 16, 20)
+
+
+class SampleForgotSelf(sensors.Noisy):
+    def sample(image_shape, n, generator):
+        return {}
+
+
+class ReturnsNothing(sensors.Noisy):
+    def measure(self, images, theta):
+        images + theta["noise"]
+
+
+class MaskOfFloats(sensors.Speckled):
+    def observed(self, theta, image_shape):
+        return super().observed(theta, image_shape).float()
+
+
+class ReportsOneForAll(sensors.Noisy):
+    def known(self, theta):
+        return {"angle": torch.zeros(3)}
+
+
+class Doubles(sensors.Noisy):
+    def measure(self, images, theta):
+        return super().measure(images.double(), theta)
+
+
+class NoBase:
+    random, exact = True, False
+
+
+@pytest.mark.parametrize("sensor", [sensors.Speckled, sensors.Noisy, sensors.Rounded, sensors.Rows])
+def test_sound_sensors_pass(sensor):
+    before = torch.get_rng_state()
+    require_sensor(sensor(), SHAPE)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("sensor", "told"),
+    [
+        (sensors.ThetaIsNoDict, r"ThetaIsNoDict\.sample: it returned a tensor \(2, 3, 16, 20\)"),
+        (sensors.OneNoiseForAll, r"OneNoiseForAll\.sample: its 'noise' is a tensor \(1,"),
+        (sensors.ForgetsTheGenerator, r"\.sample: generators in one state drew another theta; draw with"),
+        (sensors.NoiseInMeasure, r"\.measure: the same pictures and theta gave another measurement"),
+        (
+            sensors.WritesIntoImages,
+            r"WritesIntoImages\.measure: it wrote into the pictures; make new tensors",
+        ),
+        (sensors.WritesIntoTheta, r"WritesIntoTheta\.measure: it wrote into theta"),
+        (sensors.TakesFromTheta, r"TakesFromTheta\.measure: it wrote into theta"),
+        (Doubles, r"Doubles\.measure: .* of torch\.float64 for pictures of torch\.float32"),
+        (sensors.SaysOneChannel, r"\.measure: .*\(2, 3, 16, 20\).* `measured_shape` says \(2, 1, 16, 20\)"),
+        (ReturnsNothing, r"ReturnsNothing\.measure: it returned a NoneType"),
+        (
+            SampleForgotSelf,
+            r"SampleForgotSelf\.sample: .*3 positional arguments but 4 were given; give it the",
+        ),
+        (MaskOfFloats, r"MaskOfFloats\.observed: .* return a bool mask"),
+        (ReportsOneForAll, r"ReportsOneForAll\.known: its 'angle' is a tensor \(3,\)"),
+        (NoBase, "NoBase: it has no `symmetric`; write it, or inherit ambientkit.Measurement"),
+    ],
+)
+def test_faults_are_told(sensor, told):
+    with pytest.raises(PluginError, match=told):
+        require_sensor(sensor(), SHAPE)
+
+
+class Nothing(Options):
+    """Nothing to set."""
+
+
+class Plugin:
+    AMBIENTKIT_HOOK_API = 1
+    namespace = "mine"
+
+    def __init__(self, sensor: type[Measurement]) -> None:
+        self.sensor = sensor
+
+    @hookimpl
+    def register_measurements(self):
+        yield Component("sensor", Nothing, lambda options, context: self.sensor())
+
+
+WRONG = {"measurement": {"kind": "mine/sensor"}}
+
+
+@pytest.mark.parametrize(
+    "changes", [WRONG | {"composite": False}, {"evaluation": WRONG}], ids=["data", "held"]
+)
+def test_no_run_begins_with_one(changes, tmp_path, monkeypatch):
+    monkeypatch.setenv("AMBIENTKIT_CACHE", str(tmp_path / "cache"))
+    engine = Engine(plugins=[Plugin(sensors.WritesIntoImages)], discover=False)
+    blind = {"generator": {"mask_channel": False}, "discriminator": {"mask_channel": False}}
+    with pytest.raises(PluginError, match="wrote into the pictures"):
+        engine.run(tiny(**changes, **blind), out=tmp_path / "runs", device="cpu")
+    assert not (tmp_path / "runs").exists()
