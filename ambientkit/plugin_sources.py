@@ -125,6 +125,30 @@ def _package(distribution: Distribution | None) -> tuple[str, str]:
     return re.sub(r"[-_.]+", "-", distribution.name).lower(), distribution.version
 
 
+def code_of(modules: Iterable[str]) -> str:
+    """A digest of the Python files of the packages that these modules belong to, "" where there are none.
+
+    A package that is edited where it lies keeps its version; this tells.
+    """
+    tops = {name.partition(".")[0] for name in modules} - {GROUP, f"{GROUP}_plugins"}
+    files = sorted(found for top in tops for found in _files_of(top))
+    digest = hashlib.sha256()
+    for name, file in files:
+        digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return f"sha256:{digest.hexdigest()[:12]}" if files else ""
+
+
+def _files_of(top: str) -> Iterator[tuple[str, Path]]:
+    """The Python files of a package, or of a module that stands alone, with their names inside it."""
+    file = Path(getattr(sys.modules.get(top), "__file__", None) or "")
+    if file.name == "__init__.py":
+        yield from (
+            (f"{top}/{each.relative_to(file.parent).as_posix()}", each) for each in file.parent.rglob("*.py")
+        )
+    elif file.suffix == ".py":
+        yield file.name, file
+
+
 def _order(point: EntryPoint) -> tuple[bool, str, str]:
     distribution = _distribution(point)
     return distribution != GROUP, distribution, point.name

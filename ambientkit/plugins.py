@@ -19,7 +19,7 @@ from ambientkit.errors import FAILURES, InputError, PluginError
 from ambientkit.hookspecs import Lifecycle
 from ambientkit.names import CATEGORIES, did_you_mean
 from ambientkit.plugin_loading import describe_failure, load, register_checked
-from ambientkit.plugin_sources import Candidate, from_files, from_object, installed, strangers
+from ambientkit.plugin_sources import Candidate, code_of, from_files, from_object, installed, strangers
 from ambientkit.registry import Registered, Registry
 
 log = logging.getLogger("ambientkit")
@@ -108,7 +108,10 @@ class Plugins:
         return "; ".join([near or _listed(names), *broken])
 
     def used(self, entries: Iterable[Registered]) -> list[dict[str, str]]:
-        """Provenance for `run.json`: the plugins that offer `entries`, with their version and source."""
+        """Provenance for `run.json`: the plugins that offer `entries`, with their version and source.
+
+        Of installed packages a digest of their `code` too.
+        """
         wanted = {f"{entry.category}/{entry.name}" for entry in entries}
         return [
             {
@@ -116,10 +119,19 @@ class Plugins:
                 "namespace": report.namespace,
                 "version": report.version,
                 "source": report.source,
+                **self._code(report),
             }
             for report in self.reports
             if wanted.intersection(report.components)
         ]
+
+    def _code(self, report: PluginReport) -> dict[str, str]:
+        """Nothing of a single file, whose version tells, of an object, and of ambientkit's own."""
+        if report.source.startswith(("file ", "object ", "built-in ")):
+            return {}
+        offered = (self.registry.find(*name.split("/", 1)) for name in report.components)
+        code = code_of(entry.component.options.__module__ for entry in offered if entry)
+        return {"code": code} if code else {}
 
     def _failures_of(self, namespace: str) -> list[str]:
         failed = [report for report in self.failures if report.namespace == namespace]

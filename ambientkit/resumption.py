@@ -61,12 +61,16 @@ AS_IT_WAS = "install the version that the run was made with, or give the file as
 
 def changed_plugins(record: Mapping[str, Any], now: Sequence[Mapping[str, str]]) -> list[str]:
     """A line for each plugin that differs from the one that the run was made with; the built-ins are one."""
-    then = {plugin["namespace"]: plugin["version"] for plugin in record["plugins"]}
-    lines = [
-        f"{_called(each)}: the run has {then.get(each['namespace'], 'none')}, here is {each['version']}"
-        for each in now
-        if then.get(each["namespace"]) != each["version"]
-    ]
+    versions = {plugin["namespace"]: plugin["version"] for plugin in record["plugins"]}
+    codes = {(plugin["namespace"], plugin["name"]): plugin.get("code") for plugin in record["plugins"]}
+    lines = []
+    for each in now:
+        version = versions.get(each["namespace"], "none")
+        code = codes.get((each["namespace"], each["name"]))  # earlier runs have none
+        if version != each["version"]:
+            lines.append(f"{_called(each)}: the run has {version}, here is {each['version']}")
+        elif code is not None and code != each.get("code"):
+            lines.append(f"{_called(each)}: its code was edited since, and its version is still {version}")
     return list(dict.fromkeys(lines))
 
 

@@ -10,10 +10,11 @@ from types import ModuleType, SimpleNamespace
 from typing import ClassVar
 
 import pytest
+from engine_recipes import tiny
 from pydantic import ConfigDict
 
-from ambientkit import Component, Context, Options, hookimpl
-from ambientkit.errors import PluginError
+from ambientkit import Component, Context, Engine, Options, hookimpl
+from ambientkit.errors import PluginError, RunFolderError
 from ambientkit.names import CATEGORIES
 from ambientkit.plugin_loading import CATEGORY_OF_HOOK
 from ambientkit.plugin_sources import BRIDGES
@@ -463,3 +464,74 @@ def test_options_of_a_type_that_is_not_understood_are_refused_when_they_are_load
     told = "the options OddOptions cannot be read: Unable to generate pydantic-core schema"
     with pytest.raises(PluginError, match=told):
         Plugins.discover(files=[tmp_path / "odd.py"], discover=False)
+
+
+# What a run remembers of an installed package -----------------------------------------------------
+
+OBSERVER = '''
+from ambientkit import Component, Options, hookimpl
+
+AMBIENTKIT_HOOK_API = 1
+
+class Nothing(Options):
+    """Nothing to set."""
+
+class Silent:
+    @hookimpl
+    def on_step_end(self, run, report):
+        pass
+
+@hookimpl
+def register_callbacks():
+    yield Component("silent", Nothing, lambda options, context: Silent())
+'''
+
+
+def code_used(plugins: Plugins) -> str:
+    (used,) = plugins.used([plugins.require("measurement", "fog/haze")])
+    return used["code"]
+
+
+def test_a_packages_code_is_told_by_all_of_its_files(site):
+    package = site / "ambientkit_fog_plugin"
+    (package / "inner").mkdir(parents=True)
+    install(site, "ambientkit-fog", "haze", GOOD)
+    (site / "ambientkit_fog_plugin.py").rename(package / "__init__.py")
+    (package / "inner" / "deep.py").write_text("A = 1\n")
+    plugins = Plugins.discover()
+    first = code_used(plugins)
+    assert first.startswith("sha256:") and code_used(plugins) == first
+    (package / "notes.txt").write_text("nothing that is run")
+    assert code_used(plugins) == first
+    (package / "inner" / "deep.py").write_text("A = 2\n")
+    assert code_used(plugins) != first
+
+
+def test_a_single_module_is_told_without_its_neighbours(site):
+    install(site, "ambientkit-fog", "haze", GOOD)
+    plugins = Plugins.discover()
+    first = code_used(plugins)
+    (site / "another.py").write_text("A = 1\n")
+    assert code_used(plugins) == first
+
+
+def test_files_objects_and_built_ins_have_no_code_besides(tmp_path):
+    (tmp_path / "fog.py").write_text(GOOD)
+    plugins = Plugins.discover(discover=False, files=[tmp_path / "fog.py"])
+    chosen = [plugins.require("measurement", name) for name in ("block_patch", "fog/haze")]
+    assert all("code" not in used for used in plugins.used(chosen))
+
+
+def test_a_run_is_not_resumed_with_a_package_that_was_edited_where_it_lies(site, tmp_path, caplog):
+    install(site, "ambientkit-fog", "haze", OBSERVER)
+    engine = Engine(cache_dir=tmp_path / "cache")
+    recipe = tiny(callbacks=[{"kind": "fog/silent"}])
+    folder = engine.run(recipe, out=tmp_path / "runs", device="cpu", precision="fp32").folder
+    assert engine.resume(folder).step == 2
+    with (site / "ambientkit_fog_plugin.py").open("a") as file:
+        file.write("# another thought\n")
+    said = r"plugin haze: its code was edited since, and its version is still 1\.2; install the version"
+    with pytest.raises(RunFolderError, match=said):
+        engine.resume(folder)
+    engine.open(folder, device="cpu")
+    assert f"{folder}: plugin haze: its code was edited since" in caplog.text
