@@ -67,15 +67,27 @@ class Data:
 def build_sensor(choice: Choice, context: Context) -> Measurement:
     """A sensor, tried on two pictures and held to what its options declared. Raises PluginError."""
     sensor: Measurement = build(choice, context)
-    declared = choice.facts()
-    if declared is not None and ("exact" in declared) != bool(sensor.exact):
-        raise PluginError(
-            f"{choice.registered.name}: its options declare exact={'exact' in declared}, the sensor says "
-            f"exact={sensor.exact}; make facts() and the attribute agree"
-        )
+    _require_as_declared(choice.registered.name, choice.facts(), sensor)
     if context.image_shape is not None:
         require_sensor(sensor, context.image_shape)
     return sensor
+
+
+def _require_as_declared(name: str, declared: frozenset[str] | None, sensor: Measurement) -> None:
+    """Recipes are checked by what the options declare, and training goes by the sensor."""
+    truths = {
+        "exact": bool(sensor.exact),
+        "random": bool(sensor.random),
+        "pixelwise": bool(getattr(sensor, "pixelwise", False)),
+        "flip": "flip" in sensor.symmetric,
+        "no_gradient": getattr(sensor, "gradient", "exact") == "none",
+    }
+    for fact, truth in truths.items():
+        if declared is not None and (fact in declared) != truth:
+            raise PluginError(
+                f"{name}: its options declare {fact}={fact in declared}, the sensor says "
+                f"{fact}={truth}; make facts() and the attribute agree"
+            )
 
 
 def build(choice: Choice, context: Context) -> Any:

@@ -18,7 +18,7 @@ from ambientkit.recipe import Choice, FidelitySpec, MetricSpec, Plan, Recipe
 from ambientkit.recipe_messages import validate
 from ambientkit.recipe_rules import ALL_RULES, Case
 from ambientkit.recipe_yaml import Keys, Node, dotted, from_plain
-from ambientkit.registry import KNOWN_FACTS, Registered, Registry, Spec
+from ambientkit.registry import KNOWN_FACTS, Complaint, Registered, Registry, Spec
 
 
 class PluginSource(Protocol):
@@ -202,13 +202,12 @@ _UNDECLARED = {"dataset": frozenset({"clean"}), "generator": frozenset({"complet
 def _facts(choice: Choice, context: Context) -> frozenset[str]:
     """What the component declares; a sensor that declares nothing is built and looked at."""
     nested = {name: [_facts(part, context) for part in parts] for name, parts in choice.nested.items()}
-    facts = choice.options.joint_facts(nested)
+    facts, category = choice.options.joint_facts(nested), choice.registered.category
     if facts is not None:
         if not isinstance(facts, Set):
             raise TypeError(f"`facts` returned a {type(facts).__name__}; return a frozenset of words")
         _require_known(choice.registered, facts)
         return frozenset(facts)
-    category = choice.registered.category
     if category != "measurement":
         return _UNDECLARED.get(category, frozenset())
     return _facts_of_sensor(choice.build(context), context.image_size)
@@ -244,7 +243,7 @@ def _complaints(case: Case, chosen: dict[Keys, Choice]) -> Iterator[Problem]:
 
 def _complaints_of(tree: Node, keys: Keys, choice: Choice, context: Context) -> Iterator[Problem]:
     try:
-        complaints = list(choice.complaints(context))
+        complaints = [_complaint(each) for each in choice.complaints(context)]
     except FAILURES as error:
         yield _failure(tree, keys, choice.registered, error)
         return
@@ -252,6 +251,16 @@ def _complaints_of(tree: Node, keys: Keys, choice: Choice, context: Context) -> 
         where = (*keys, *filter(None, complaint.field.split(".")))
         place = tree.nearest(where).place
         yield Problem(place, dotted(where), complaint.message, complaint.remedy, complaint.warning)
+
+
+def _complaint(given: object) -> Complaint:
+    """What a component yields as one. Raises PluginError where it is none."""
+    if not isinstance(given, Complaint):
+        raise PluginError(
+            f"`complaints` yielded a {type(given).__name__}; "
+            "yield ambientkit.Complaint(field, message, remedy)"
+        )
+    return given
 
 
 def _all_facts(case: Case, chosen: dict[Keys, Choice]) -> frozenset[str]:

@@ -25,7 +25,7 @@ def listed_plugins(record: Mapping[str, Any], run: Path) -> dict[str, str]:
         raise RunFolderError(f"{run / 'run.json'}: lacks {', '.join(missing)}; it is damaged")
     try:
         return {
-            each["namespace"]: _how(each["namespace"], each["version"], each["source"])
+            each["namespace"]: _how(each["version"], each["source"])
             for each in record["plugins"]
             if each["namespace"] and not each["source"].startswith("built-in")
         }
@@ -33,13 +33,13 @@ def listed_plugins(record: Mapping[str, Any], run: Path) -> dict[str, str]:
         raise RunFolderError(f"{run / 'run.json'}: its list of plugins is damaged ({error!r})") from error
 
 
-def _how(namespace: str, version: str, source: str) -> str:
+def _how(version: str, source: str) -> str:
     kind, _, rest = source.partition(" ")
     if kind == "file":
         return f"read {rest}, then give it with --plugin"
     if kind == "object":
         return f"give {rest} to Engine(plugins=[...])"
-    return f"pip install {kind}=={version}, or give it with --plugin {namespace}.py"
+    return f"pip install {kind}=={version}, or from the folder where it is written"
 
 
 def require_loaded(run: Path, listed: Mapping[str, str], loaded: Container[str]) -> None:

@@ -7,8 +7,10 @@ import pytest
 import torch
 from engine_recipes import tiny
 
-from ambientkit import Component, Engine, Measurement, Options, hookimpl
-from ambientkit.errors import PluginError
+from ambientkit import Component, Context, Engine, Measurement, Options, hookimpl
+from ambientkit.assembly import build_sensor
+from ambientkit.errors import PluginError, RecipeError
+from ambientkit.recipe_check import choose
 from ambientkit.sensor_check import require_sensor
 
 SHAPE = (3, 16, 20)
@@ -88,12 +90,12 @@ class Plugin:
     AMBIENTKIT_HOOK_API = 1
     namespace = "mine"
 
-    def __init__(self, sensor: type[Measurement]) -> None:
-        self.sensor = sensor
+    def __init__(self, sensor: type[Measurement], options: type[Options] = Nothing) -> None:
+        self.sensor, self.options = sensor, options
 
     @hookimpl
     def register_measurements(self):
-        yield Component("sensor", Nothing, lambda options, context: self.sensor())
+        yield Component("sensor", self.options, lambda options, context: self.sensor())
 
 
 WRONG = {"measurement": {"kind": "mine/sensor"}}
@@ -109,3 +111,52 @@ def test_no_run_begins_with_one(changes, tmp_path, monkeypatch):
     with pytest.raises(PluginError, match="wrote into the pictures"):
         engine.run(tiny(**changes, **blind), out=tmp_path / "runs", device="cpu")
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"pixelwise", "flip"}, "declare random=False, the sensor says random=True; make facts"),
+        ({"pixelwise", "random"}, "declare flip=False, the sensor says flip=True"),
+        ({"flip", "random"}, "declare pixelwise=False, the sensor says pixelwise=True"),
+        ({"flip", "random", "pixelwise", "no_gradient"}, "declare no_gradient=True, the sensor says no_"),
+    ],
+)
+def test_a_sensor_is_what_its_options_declared(facts, told):
+    class Declares(Options):
+        """A sensor that is declared otherwise."""
+
+        def facts(self):
+            return frozenset(facts)
+
+    engine = Engine(plugins=[Plugin(sensors.Noisy, Declares)], discover=False)
+    choice = choose(engine.plugins.require("measurement", "mine/sensor"), {}, engine.plugins)
+    with pytest.raises(PluginError, match=f"mine/sensor: its options {told}"):
+        build_sensor(choice, Context(image_shape=SHAPE))
+
+
+class Misspelt(Nothing):
+    """Declares what nobody knows."""
+
+    def facts(self):
+        return frozenset({"randm"})
+
+
+class Talks(Nothing):
+    """Complains in plain text."""
+
+    def complaints(self, context):
+        return ["too large"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (Misspelt, "`facts` declares 'randm', which is no fact of a measurement; did you mean 'random'"),
+        (Talks, "`complaints` yielded a str; yield ambientkit.Complaint"),
+    ],
+)
+def test_what_options_say_wrongly_is_a_problem_of_the_recipe(options, told):
+    engine = Engine(plugins=[Plugin(sensors.Noisy, options)], discover=False)
+    with pytest.raises(RecipeError, match=rf"measurement 'mine/sensor' \(from .*\) failed: {told}"):
+        engine.load(tiny(measurement={"kind": "mine/sensor"}, composite=False))

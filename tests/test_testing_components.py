@@ -312,6 +312,24 @@ def test_a_component_that_suits_no_size_is_refused_with_its_complaint():
         check_component(Component("never", Never, faulty.game), "objective")
 
 
+@pytest.mark.parametrize(
+    ("complaints", "told"),
+    [(["too large"], "`complaints` yielded a str"), (True, "'bool' object is not iterable")],
+    ids=["no records", "no list"],
+)
+def test_complaints_that_cannot_be_read_are_a_finding(complaints, told):
+    class Wrong(faulty.GameOptions):
+        """A game whose complaints are none."""
+
+        def complaints(self, context):
+            return complaints
+
+    with pytest.raises(ContractError) as caught:
+        check_component(Component("wrong", Wrong, faulty.game), "objective")
+    (failure,) = caught.value.failures
+    assert failure.check == "complaints_are_records_about_options" and told in str(failure)
+
+
 def test_a_bare_component_needs_its_category():
     with pytest.raises(PluginError, match="category is None"):
         check_component(Component("thing", faulty.GameOptions, faulty.game))

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from ambientkit.descriptions import descriptions
-from ambientkit.errors import PluginError
+from ambientkit.errors import FAILURES, PluginError
 from ambientkit.interfaces import Context
 from ambientkit.names import CATEGORIES
 from ambientkit.plugins import Plugins
@@ -178,7 +178,10 @@ def fitting_context(choice: Choice) -> Context:
     warned: Context | None = None
     complaints: list[Complaint] = []
     for context in _contexts(sensor=choice.registered.category == "measurement"):
-        found = list(choice.complaints(context))
+        try:
+            found = [each for each in choice.complaints(context) if isinstance(each, Complaint)]
+        except FAILURES:  # told by the check of complaints
+            return context
         if not found:
             return context
         if warned is None and all(each.warning for each in found):
