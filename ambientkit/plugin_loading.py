@@ -5,6 +5,7 @@ Every plugin gets a pluggy manager of its own, so nothing of one that fails can 
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import traceback
@@ -23,6 +24,7 @@ from ambientkit.plugin_sources import Candidate
 from ambientkit.recipe import FidelitySpec, MetricSpec
 from ambientkit.registry import Component, Options, Registered, Spec
 
+log = logging.getLogger("ambientkit")
 CATEGORY_OF_HOOK = {
     "register_datasets": "dataset",
     "register_measurements": "measurement",
@@ -70,6 +72,8 @@ def _wrong_arguments(manager: pluggy.PluginManager, said: str) -> str:
     if found is None or spec is None:
         return " ".join(said.split())
     given = re.search(r"Argument\(s\) \{(.*?)\}", said)
+    if not spec.argnames:
+        return f"the hook {found[1]} has no arguments{f'; leave out {given[1]}' if given else ''}"
     wrong = f", and not {given[1]}" if given else ""
     return f"the hook {found[1]} has the arguments {', '.join(spec.argnames)}, or some of them{wrong}"
 
@@ -102,6 +106,8 @@ def _check_hook_api(plugin: object) -> None:
         raise PluginError(
             f"it does not state the hook API it was written for; add AMBIENTKIT_HOOK_API = {HOOK_API}"
         )
+    if not isinstance(stated, int):
+        raise PluginError(f"AMBIENTKIT_HOOK_API is {stated!r}, which is no whole number; write {HOOK_API}")
     if stated != HOOK_API:
         raise PluginError(
             f"it was written for hook API {stated}, this ambientkit has {HOOK_API}; install versions that fit"
@@ -180,6 +186,29 @@ def _require_readable(options: type[Options], place: str) -> None:
     for name in options.model_fields:
         if name not in descriptions(options):
             raise PluginError(f"{place}: option {name!r} is not described; write a docstring below the field")
+    _require_fitting_defaults(options, place)
+
+
+def _require_fitting_defaults(options: type[Options], place: str) -> None:
+    """A default that its own type or bounds refuse is never read, until a run is to be resumed."""
+    fields = {
+        name: field.default
+        for name, field in options.model_fields.items()
+        if not field.is_required() and field.default_factory is None and field.alias is None
+    }
+    try:
+        options.model_validate(fields)
+    except pydantic.ValidationError as error:
+        for found in error.errors(include_url=False):
+            own = found["type"] not in ("missing", "value_error", "assertion_error")  # of no validator
+            if own and found["loc"] and found["loc"][0] in fields:
+                name = str(found["loc"][0])
+                raise PluginError(
+                    f"{place}: the default of option {name!r} is {fields[name]!r}, which it does not take "
+                    f"itself ({found['msg']}); change the default, the type or the bounds"
+                ) from error
+    except FAILURES as error:  # a validator of the plugin's own: it is asked again when a recipe is read
+        log.debug("%s: its validators refuse the defaults: %s", place, error)
 
 
 def _check_options(options: object, place: str, reserved: frozenset[str]) -> None:

@@ -162,6 +162,10 @@ class Registry:
         fresh: dict[tuple[str, str], Registered] = {}
         for entry in entries:
             key = (entry.category, entry.name)
+            if key in fresh and fresh[key].source == entry.source:
+                raise PluginError(
+                    f"{entry.category} {entry.name!r} is offered twice by {entry.source}; rename one of them"
+                )
             taken = fresh.get(key) or self._entries.get(key)
             if taken:
                 raise PluginError(

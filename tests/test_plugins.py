@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pytest
 from engine_recipes import tiny
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field, field_validator
 
 from ambientkit import Component, Context, Engine, Options, hookimpl
 from ambientkit.errors import PluginError, RunFolderError
@@ -285,6 +285,34 @@ class Lax(Options):
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore")
 
 
+class TooMuch(Options):
+    """A veil whose default is beyond its bound."""
+
+    strength: float = Field(1.5, ge=0, lt=1)
+    """How grey."""
+
+
+class NoNumber(Options):
+    """A veil whose default has another type."""
+
+    strength: float = None
+    """How grey."""
+
+
+class Choosy(Options):
+    """A veil that has to be told something, and defaults that only its own validators refuse."""
+
+    colour: str
+    """What colour."""
+    strength: float = 0.5
+    """How grey."""
+
+    @field_validator("strength")
+    @classmethod
+    def asked(cls, value):
+        raise ValueError("not today")
+
+
 class Loose:
     """No options."""
 
@@ -306,7 +334,8 @@ class Loose:
         ),
         (plugin(register_measurements=hookimpl(lambda: None)), "returned None; yield Component"),
         (plugin(register_measurements=hookimpl(lambda: 3)), "returned a int; yield Component"),
-        (plugin(register_measurements=hookimpl(lambda size: [])), "size"),
+        (plugin(register_measurements=hookimpl(lambda size: [])), "has no arguments; leave out 'size'"),
+        (plugin(AMBIENTKIT_HOOK_API="1"), "AMBIENTKIT_HOOK_API is '1', which is no whole number; write 1"),
         (plugin(("haze", HazeOptions, build)), "yielded a tuple; yield Component"),
         (plugin(Component("Haze!", HazeOptions, build)), "kind 'Haze!' may hold a-z, 0-9 and _ only"),
         (plugin(Component("haze", HazeOptions, "build")), "build is a str"),
@@ -317,7 +346,9 @@ class Loose:
         (plugin(Component("haze", Lax, build)), "must keep extra='forbid'"),
         (plugin(Component("haze", TakesKind, build)), "a key 'kind' of its own"),
         (plugin(Component("haze", TakesEvery, build), hook="register_metrics"), "a key 'every' of its own"),
-        (plugin(*[Component("haze", HazeOptions, build)] * 2), "'fog/haze' is offered by object"),
+        (plugin(*[Component("haze", HazeOptions, build)] * 2), "'fog/haze' is offered twice by object"),
+        (plugin(Component("haze", TooMuch, build)), "default of option 'strength' is 1.5, which it does not"),
+        (plugin(Component("haze", NoNumber, build)), "'strength' is None, which it does not take itself"),
     ],
 )
 def test_a_faulty_plugin_is_refused_with_the_reason(broken, said):
@@ -325,6 +356,11 @@ def test_a_faulty_plugin_is_refused_with_the_reason(broken, said):
         Plugins.discover([broken], discover=False)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_defaults_that_a_validator_refuses_wait_for_a_recipe():
+    plugins = Plugins.discover([plugin(Component("haze", Choosy, build))], discover=False)
+    assert plugins.registry.find("measurement", "fog/haze")
 
 
 def test_every_is_free_where_the_recipe_does_not_use_it():

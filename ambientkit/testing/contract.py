@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, NoReturn, TypeAlias, TypeVar
 
 import pluggy
+import pydantic
 
 from ambientkit.errors import FAILURES, AmbientkitError
 from ambientkit.names import did_you_mean
@@ -112,7 +113,7 @@ def raised(error: BaseException) -> str:
 
 def place_of(error: BaseException) -> str:
     """Where in the component's own code the error arose."""
-    others = [Path(file).parent for file in (pluggy.__file__, __file__)]
+    others = [Path(pluggy.__file__).parent, Path(pydantic.__file__).parent, Path(__file__).parents[1]]
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)
         if "torch" not in path.parts and not any(path.is_relative_to(folder) for folder in others):
