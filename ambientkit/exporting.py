@@ -79,11 +79,24 @@ def export(run: TrainedRun, file: Path, *, onnx: bool = False) -> Exported:
     if not _the_same(plain, exported.module(), inputs):
         raise RunError(f"{run.folder}: the exported program is not the network; use the run itself")
     file.parent.mkdir(parents=True, exist_ok=True)
+    written = Exported(file, tuple(inputs), any_size, multiple, run.image_shape)
     if onnx:
-        torch.onnx.export(exported, (), str(file), opset_version=OPSET, external_data=False, verbose=False)
+        _write_onnx(exported, written, "completed" if run.completes else "made")
     else:
         torch.export.save(exported, file)
-    return Exported(file, tuple(inputs), any_size, multiple, run.image_shape)
+    return written
+
+
+def _write_onnx(exported: Any, written: Exported, output: str) -> None:
+    """The sizes that it takes stand in its metadata, since programs of ONNX compute with any."""
+    program = torch.onnx.export(exported, (), opset_version=OPSET, output_names=[output], verbose=False)
+    assert program is not None
+    if written.any_size:
+        said = {"multiple": str(written.multiple), "smallest": str(2 * written.multiple)}
+    else:
+        said = {"size": "x".join(map(str, written.image_shape[1:]))}
+    program.model.metadata_props.update(said)
+    program.save(str(written.file), external_data=False)
 
 
 def _program(

@@ -67,6 +67,31 @@ def test_a_generating_program_is_the_run(engine, tmp_path):
     )
 
 
+@pytest.mark.parametrize("name", GENERATORS)
+def test_an_onnx_program_is_the_run_and_says_what_it_takes(engine, tmp_path, name):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    generator, any_size = GENERATORS[name]
+    written = engine.export(trained(engine, tmp_path, generator=generator), tmp_path / "program.onnx")
+    model = onnx.load(written.file)
+    assert [each.name for each in model.graph.input] == list(written.inputs)
+    assert [each.name for each in model.graph.output] == ["completed"]
+    told = {each.key: each.value for each in model.metadata_props}
+    free = {"multiple": str(written.multiple), "smallest": str(2 * written.multiple)}
+    assert told == (free if any_size else {"size": "16x16"})
+    runtime = pytest.importorskip("onnxruntime")
+    n, side = (3, 24) if any_size else (3, 16)
+    inputs = {"images": torch.rand(n, 3, side, side) * 2 - 1, "hidden": torch.zeros(n, 1, side, side) > 0}
+    inputs["hidden"][..., 3:9, 4:10] = True
+    if name == "latent":
+        inputs["latent"] = torch.randn(n, 1, side, side)
+    engine.export(tmp_path / "tiny" / "0001-seed0", tmp_path / "program.pt2")
+    wanted = torch.export.load(tmp_path / "program.pt2").module()(**inputs)
+    given = {key: value.numpy() for key, value in inputs.items()}
+    (found,) = runtime.InferenceSession(written.file).run(["completed"], given)
+    torch.testing.assert_close(torch.from_numpy(found), wanted, rtol=1e-4, atol=1e-4)
+
+
 def test_folded_norms_are_gone_and_change_nothing():
     network = Glcic(3, width=4).layers.eval()
     for norm in (layer for layer in network if isinstance(layer, nn.BatchNorm2d)):
