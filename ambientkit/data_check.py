@@ -27,7 +27,16 @@ def require_sound(dataset: Dataset, image_size: Sequence[int] | None) -> None:
             f"{image_size[0]}x{image_size[1]} (height x width), to which it does not bring them",
             "leave data.image_size out, and bring the pictures to that size where they come from",
         )
-    (measured_of if dataset.arrives_measured else images_of)(dataset, [0])
+    first, again = (_sample(dataset) for _ in range(2))
+    if not torch.equal(first, again):
+        what = "the same index gave another sample when it was read again"
+        raise _fault(dataset, what, "draw, crop and mirror nothing at random: a sample belongs to its key")
+
+
+def _sample(dataset: Dataset) -> Tensor:
+    """The first sample, NaN aside; a copy, lest it change with the next one."""
+    read = measured_of(dataset, [0]).y if dataset.arrives_measured else images_of(dataset, [0])
+    return read.nan_to_num().clone()
 
 
 def _require_names(dataset: Dataset) -> None:

@@ -10,6 +10,7 @@ import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
+from inspect import signature
 from pathlib import Path
 
 import pluggy
@@ -63,6 +64,19 @@ def register_checked(manager: pluggy.PluginManager, plugin: object, name: str) -
             raise PluginError(_unknown_hook(caller.name, known))
     if not callers:
         raise PluginError(_no_hook(plugin, known))
+    for caller in callers:
+        for hook in caller.get_hookimpls():
+            if hook.plugin is plugin and caller.spec:
+                _require_self(hook, caller.spec.argnames)
+
+
+def _require_self(hook: pluggy.HookImpl, known: Sequence[str]) -> None:
+    """A method that forgot `self` would find the callback itself where it looks for its first argument."""
+    method = getattr(hook.function, "__func__", None)
+    first = next(iter(signature(method).parameters), "") if method else ""
+    if first in known:
+        name = hook.function.__name__
+        raise PluginError(f"the hook {name} takes {first!r} for the object itself; write {name}(self, ...)")
 
 
 def _wrong_arguments(manager: pluggy.PluginManager, said: str) -> str:

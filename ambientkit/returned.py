@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import Field, fields, is_dataclass
 from typing import Any
 
 import torch
@@ -45,7 +46,7 @@ def require_objective(objective: Objective) -> None:
 
 def terms_of(method: Callable[..., Terms], *arguments: Any) -> Terms:
     """The terms of an objective or a fidelity. Raises RunError where they are no dict of 0-d tensors."""
-    terms = asked(method, *arguments)
+    terms = _left_alone(method, *arguments)
     remedy = 'return a dict of named 0-d tensors, such as {"adversarial": loss.mean()}'
     if not isinstance(terms, Mapping):
         raise fault(method, f"it returned {described(terms)}", remedy)
@@ -71,7 +72,7 @@ def total_of(terms: Terms, network: nn.Module) -> Tensor:
 
 def values_of(metric: Metric, evaluated: Evaluated) -> dict[str, Tensor]:
     """Values of each picture. Raises RunError where they are no dict of tensors with a row a picture."""
-    values, pictures = asked(metric.per_picture, evaluated), len(evaluated.completed)
+    values, pictures = _left_alone(metric.per_picture, evaluated), len(evaluated.completed)
     remedy = 'return a dict of tensors with a row a picture, such as {"error": (n,)}'
     if not isinstance(values, Mapping):
         raise fault(metric.per_picture, f"it returned {described(values)}", remedy)
@@ -111,6 +112,25 @@ def asked(method: Callable[..., Any], *arguments: Any, kind: type[PluginError | 
         if error.__traceback__ is None or error.__traceback__.tb_next is not None:
             raise
         raise fault(method, str(error), "give it the arguments of its contract", kind) from error
+
+
+def _left_alone(method: Callable[..., Any], *arguments: Any) -> Any:
+    """What the method returns. Raises RunError where it wrote into a tensor: others get the same ones."""
+    named = [(each.name, getattr(given, each.name)) for given in arguments for each in _fields(given)]
+    tensors = [
+        (name, value) for name, value in named if isinstance(value, Tensor) and not value.is_inference()
+    ]
+    before = [value._version for _, value in tensors]  # what torch counts: no copy, and no GPU that waits
+    result = asked(method, *arguments)
+    for (name, value), version in zip(tensors, before, strict=True):
+        if value._version != version:
+            remedy = "make a new tensor: `x = x * 2`, not `x *= 2` or `x.mul_(2)`"
+            raise fault(method, f"it wrote into `{name}`", remedy)
+    return result
+
+
+def _fields(given: object) -> tuple[Field[Any], ...]:
+    return fields(given) if is_dataclass(given) else ()
 
 
 def fault(

@@ -571,3 +571,20 @@ def test_a_run_is_not_resumed_with_a_package_that_was_edited_where_it_lies(site,
         engine.resume(folder)
     engine.open(folder, device="cpu")
     assert f"{folder}: plugin haze: its code was edited since" in caplog.text
+
+
+def test_a_callback_whose_hook_forgot_self_is_refused():
+    class Forgot:
+        @hookimpl
+        def on_step_end(run, report):
+            pass
+
+    class Bare:
+        @hookimpl
+        def on_checkpoint(self):
+            pass
+
+    said = r"callback Forgot: the hook on_step_end takes 'run' for the object itself; write on_step_end\(self"
+    with pytest.raises(PluginError, match=said):
+        lifecycle([Forgot()])
+    lifecycle([Bare()])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
-from faulty_datasets import GoodMeasurements
+from faulty_datasets import GoodDataset, GoodMeasurements
 from torch import nn
 
 from ambientkit import Component, Evaluated, Generator, Measured, Metric, Objective, Options, View
@@ -231,3 +233,46 @@ def test_facts_that_are_no_set_of_words_are_told():
     choice = choice_of(Component("mine", OneWord, lambda options, context: Says({})), "metric")
     with pytest.raises(TypeError, match="`facts` returned a str; return a frozenset of words"):
         _facts(choice, Context())
+
+
+class WritesTruth(Metric):
+    def per_picture(self, evaluated):
+        return {"error": evaluated.completed.clamp_(0, 1).flatten(1).mean(1)}
+
+    def summary(self, values):
+        return {}
+
+    def score(self, summary):
+        return 0.0
+
+
+class WritesView(Gives):
+    def discriminator_terms(self, critic, real, fake):
+        fake.y.mul_(2)
+        return self.terms
+
+
+def test_who_writes_into_what_others_are_given_is_told():
+    pictures = torch.rand(2, 3, 8, 8)
+    evaluated = Evaluated(y=pictures, observed=None, made=pictures, completed=pictures.clone(), truth=None)
+    with pytest.raises(RunError, match=r"WritesTruth\.per_picture: it wrote into `completed`; make a new"):
+        values_of(WritesTruth(), evaluated)
+    objective = WritesView({"a": torch.zeros(())})
+    with pytest.raises(RunError, match=r"WritesView\.discriminator_terms: it wrote into `y`"):
+        terms_of(objective.discriminator_terms, None, View(pictures), View(pictures.clone()))
+
+
+class Shuffled(GoodDataset):
+    def images(self, indices):
+        return torch.rand(len(indices), *self.image_shape)
+
+
+class ShuffledMeasurements(GoodMeasurements):
+    def measured(self, indices):
+        return replace(super().measured(indices), y=torch.rand(len(indices), *self.image_shape))
+
+
+@pytest.mark.parametrize("kind", [Shuffled, ShuffledMeasurements])
+def test_data_that_differ_when_they_are_read_again_are_told(kind):
+    with pytest.raises(DataError, match="the same index gave another sample when it was read again"):
+        require_sound(kind(), None)
