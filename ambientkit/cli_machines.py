@@ -73,7 +73,8 @@ def bench(
         f"(median of {found.steps}; {1000 * found.fastest:.1f} to {1000 * found.slowest:.1f})"
     )
     memory = "" if found.memory is None else f" {found.memory / GIB:.2f} GiB at most;"
-    click.echo(f"all steps of the recipe: {found.hours:.2f} h;{memory} {found.machine}")
+    span = f"{found.hours:.2f} h" if found.hours >= 1 else f"{60 * found.hours:.1f} min"
+    click.echo(f"all steps of the recipe: {span};{memory} {found.machine}")
 
 
 @click.command(epilog=examples("ambientkit export runs/quickstart/0001-seed0 --out completer.pt2"))
