@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,15 +113,20 @@ def evaluate(
     if as_json:
         print_json(done.plain())
         return
+    _show(shell, done, (folder, *against))
+    click.echo(", ".join(map(str, written)))
+
+
+def _show(shell: Shell, done: Evaluation, runs: Sequence[Path]) -> None:
+    """The table, what is not in it, and what is to be known of the runs."""
     shell.show(*cli_tables.evaluation(done.rows, done.differences, done.facts["pictures"]))
     for name, reason in done.left_out.items():
         shell.note(f"left out {name}: {reason}")
-    for run in (folder, *against):
+    for run in runs:
         click.echo(made_with(run))
     for name, labels in done.labels.items():
         for label in labels:
             click.echo(f"{name}: {label}")
-    click.echo(", ".join(map(str, written)))
 
 
 def _written(done: Evaluation, out: Path) -> list[Path]:

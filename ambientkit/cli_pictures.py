@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, dataclass, fields
+from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from ambientkit.blends import Blend
 from ambientkit.cli_shell import (
     Shell,
+    Verb,
     blend_option,
     checkpoint_option,
     device_option,
@@ -46,6 +47,95 @@ def _colour(
     return red, green, blue
 
 
+@dataclass(frozen=True)
+class _Told:
+    """What was said of where the pixels to fill are told."""
+
+    masks: Path | None
+    invert: bool | None
+    alpha: bool
+    key_colour: tuple[int, int, int] | None
+    tolerance: int
+    dilate: int
+
+    def require_pairs(self) -> None:
+        """Raises InputError for an option that has no effect without another."""
+        if self.invert is not None and self.masks is None:
+            raise InputError("--invert goes with --masks; give both or neither")
+        if self.tolerance and self.key_colour is None:
+            raise InputError("--tolerance goes with --key-colour; give both or neither")
+
+    def source(self, shell: Shell, trained: TrainedRun) -> MaskSource | None:
+        """None where nothing was said about what is hidden; InputError where that is to be grown."""
+        from ambientkit.picture_files import MaskSource
+
+        if self.masks is not None or self.alpha or self.key_colour is not None:
+            inverted = self._inverted(shell, trained)
+            return MaskSource(self.masks, self.alpha, self.key_colour, self.tolerance, self.dilate, inverted)
+        if self.dilate:
+            raise InputError("--dilate grows what --masks, --alpha or --key-colour tells; give one of them")
+        return None
+
+    def _inverted(self, shell: Shell, trained: TrainedRun) -> bool:
+        """Whether masks are white where pixels are known; said where the run's recipe decides it."""
+        if self.masks is None or self.invert is not None:
+            return bool(self.invert)
+        if trained.white_is_known:
+            shell.note(
+                f"{trained.folder}: was trained with masks that are white where pixels are known, and "
+                f"{self.masks} is read so; --no-invert fills where it is white"
+            )
+        return trained.white_is_known
+
+
+_TOLD = (
+    click.option(
+        "--masks",
+        type=click.Path(path_type=Path),
+        help="One mask for all, or a folder with one of each picture's name; white is filled.",
+    ),
+    click.option(
+        "--invert/--no-invert",
+        default=None,
+        help="With --masks: white is known, and black is filled.  [default: as in the run's own recipe]",
+    ),
+    click.option("--alpha", is_flag=True, help="Fill where the pictures are transparent."),
+    click.option(
+        "--key-colour",
+        callback=_colour,
+        metavar="'#RRGGBB'",
+        help="Fill where the pictures have a colour.",
+    ),
+    click.option(
+        "--tolerance",
+        type=click.IntRange(0, 255),
+        default=0,
+        show_default=True,
+        help="With --key-colour: how far each channel may be from it.",
+    ),
+    click.option(
+        "--dilate",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help="Grow the holes by so many pixels.",
+    ),
+)
+
+
+def _told_options(verb: Verb) -> Verb:
+    """The options that say where the pixels to fill are told, as one: `told`."""
+
+    @wraps(verb)
+    def gathered(*arguments: Any, **given: Any) -> Any:
+        told = _Told(**{each.name: given.pop(each.name) for each in fields(_Told)})
+        return verb(*arguments, told=told, **given)
+
+    for option in reversed(_TOLD):
+        gathered = option(gathered)
+    return cast(Verb, gathered)
+
+
 def _pixels_or_all(_context: click.Context, _option: click.Parameter, text: str | None) -> Around:
     if text is None:
         return None
@@ -64,30 +154,7 @@ def _pixels_or_all(_context: click.Context, _option: click.Parameter, text: str 
 )
 @run_argument
 @click.argument("pictures", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--masks",
-    type=click.Path(path_type=Path),
-    help="One mask for all, or a folder with one of each picture's name; white is filled.",
-)
-@click.option(
-    "--invert/--no-invert",
-    default=None,
-    help="With --masks: white is known, and black is filled.  [default: as in the run's own recipe]",
-)
-@click.option("--alpha", is_flag=True, help="Fill where the pictures are transparent.")
-@click.option(
-    "--key-colour", callback=_colour, metavar="'#RRGGBB'", help="Fill where the pictures have a colour."
-)
-@click.option(
-    "--tolerance",
-    type=click.IntRange(0, 255),
-    default=0,
-    show_default=True,
-    help="With --key-colour: how far each channel may be from it.",
-)
-@click.option(
-    "--dilate", type=click.IntRange(0), default=0, show_default=True, help="Grow the holes by so many pixels."
-)
+@_told_options
 @click.option("--samples", type=click.IntRange(1), help="So many different fills a picture, from a latent.")
 @click.option(
     "--seed",
@@ -125,12 +192,7 @@ def complete(
     shell: Shell,
     folder: Path,
     pictures: tuple[Path, ...],
-    masks: Path | None,
-    invert: bool | None,
-    alpha: bool,
-    key_colour: tuple[int, int, int] | None,
-    tolerance: int,
-    dilate: int,
+    told: _Told,
     samples: int | None,
     seed: int,
     around: Around,
@@ -151,11 +213,10 @@ def complete(
     """
     from ambientkit.picture_files import complete_files, find_pictures, own_folders
 
-    _require_pairs(masks, invert, key_colour, tolerance)
+    told.require_pairs()
     trained = engine.open(folder, checkpoint=checkpoint, device=device)
     trained.require_completing()
-    inverted = _inverted(shell, trained, masks, invert)
-    source = _mask_source(masks, alpha, key_colour, tolerance, dilate, inverted)
+    source = told.source(shell, trained)
     work = complete_files(
         trained,
         pictures,
@@ -174,49 +235,6 @@ def complete(
         return
     for each in done:
         _tell(shell, each)
-
-
-def _require_pairs(
-    masks: Path | None,
-    invert: bool | None,
-    key_colour: tuple[int, int, int] | None,
-    tolerance: int,
-) -> None:
-    """Raises InputError for an option that has no effect without another."""
-    if invert is not None and masks is None:
-        raise InputError("--invert goes with --masks; give both or neither")
-    if tolerance and key_colour is None:
-        raise InputError("--tolerance goes with --key-colour; give both or neither")
-
-
-def _inverted(shell: Shell, trained: TrainedRun, masks: Path | None, invert: bool | None) -> bool:
-    """Whether masks are white where pixels are known; said where the run's recipe decides it."""
-    if masks is None or invert is not None:
-        return bool(invert)
-    if trained.white_is_known:
-        shell.note(
-            f"{trained.folder}: was trained with masks that are white where pixels are known, and {masks} is "
-            "read so; --no-invert fills where it is white"
-        )
-    return trained.white_is_known
-
-
-def _mask_source(
-    masks: Path | None,
-    alpha: bool,
-    key_colour: tuple[int, int, int] | None,
-    tolerance: int,
-    dilate: int,
-    inverted: bool,
-) -> MaskSource | None:
-    """None where nothing was said about what is hidden; InputError where that is to be grown."""
-    from ambientkit.picture_files import MaskSource
-
-    if masks is not None or alpha or key_colour is not None:
-        return MaskSource(masks, alpha, key_colour, tolerance, dilate, inverted)
-    if dilate:
-        raise InputError("--dilate grows what --masks, --alpha or --key-colour tells; give one of them")
-    return None
 
 
 def _completed(shell: Shell, work: Iterator[CompletedFile], total: int) -> list[CompletedFile]:

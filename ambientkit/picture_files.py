@@ -36,6 +36,10 @@ from ambientkit.pictures import (
 )
 
 SPACES = {1: b"GRAY", 3: b"RGB "}  # of a colour profile, by the channels of what is written
+WHERE_TOLD = (
+    "say where the hidden pixels are told: exactly one of masks (--masks), alpha (--alpha) and a key colour "
+    "(--key-colour)"
+)
 DONE = "give another --out, or --skip-existing to go on with the pictures that are not done"
 MASK_ENDING = ".mask.png"
 PART_DONE = "what else belongs to its picture is not there, so remove it, or give another --out"
@@ -68,9 +72,7 @@ class MaskSource:
 
     def __post_init__(self) -> None:
         if sum((self.masks is not None, self.alpha, self.key_colour is not None)) != 1:
-            raise DataError(
-                "say where the hidden pixels are told: exactly one of masks, alpha and a key colour"
-            )
+            raise DataError(WHERE_TOLD)
         if min(self.tolerance, self.dilate) < 0:
             raise DataError("tolerance and dilate cannot be negative")
         if self.tolerance and self.key_colour is None:
@@ -228,12 +230,9 @@ def complete_files(
     run.require_around(around)
     source = replace(source) if source else None  # which lists its folders anew
     if source is None and run.needs_masks:
-        raise DataError("say where the hidden pixels are told: exactly one of masks, alpha and a key colour")
-    jobs = _planned(find_pictures(pictures, own_folders(out, source)), out, samples)
-    _require_apart([job for _, job in jobs])
-    ready = {job: None for _, job in jobs if skip_existing and all(file.exists() for file in job.files)}
-    jobs = [(name, job) for name, job in jobs if job not in ready]
-    _require_new([file for _, job in jobs for file in job.files], PART_DONE if skip_existing else DONE)
+        raise DataError(WHERE_TOLD)
+    planned = _planned(find_pictures(pictures, own_folders(out, source)), out, samples)
+    jobs, ready = _to_do(planned, skip_existing)
     looks = [_look(run, job.source, name, source) for name, job in jobs]  # all faults before the first result
     _warn_of_transparency(looks, warn)
     _warn_of_much(looks, source, warn)
@@ -272,6 +271,17 @@ def _planned(
         (name, CompletedFile(path, _outputs(out / name, samples), out / f"{name}{MASK_ENDING}"))
         for path, name in found
     ]
+
+
+def _to_do(
+    planned: list[tuple[Path, CompletedFile]], skip_existing: bool
+) -> tuple[list[tuple[Path, CompletedFile]], list[CompletedFile]]:
+    """What is to be done, and what is there. Raises DataError where something would be overwritten."""
+    _require_apart([job for _, job in planned])
+    ready = {job: None for _, job in planned if skip_existing and all(file.exists() for file in job.files)}
+    jobs = [(name, job) for name, job in planned if job not in ready]
+    _require_new([file for _, job in jobs for file in job.files], PART_DONE if skip_existing else DONE)
+    return jobs, list(ready)
 
 
 @dataclass(frozen=True)

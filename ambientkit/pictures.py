@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ambientkit.errors import DataError
 
@@ -49,6 +49,8 @@ def unreadable(path: Path, error: Exception) -> UnreadableError:
         return UnreadableError(f"{path}: {reason}")
     if isinstance(error, FileNotFoundError):
         return UnreadableError(f"{path}: there is no such file")
+    if isinstance(error, UnidentifiedImageError):
+        return UnreadableError(f"{path}: cannot be read as a picture: it is none, or of a kind unknown here")
     return UnreadableError(f"{path}: cannot be read as a picture: {str(error) or type(error).__name__}")
 
 

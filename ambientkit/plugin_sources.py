@@ -75,6 +75,11 @@ def _from_file(path: Path) -> Candidate:
     if path.suffix != ".py" or not path.is_file():
         wrong = "is no Python file" if path.is_file() else "there is no such file"
         raise PluginError(f"--plugin {path}: {wrong}; give the path of a .py file")
+    if path.name == "__init__.py":
+        raise PluginError(
+            f"--plugin {path}: is part of a package, which `pip install -e` of its folder installs; "
+            "give the path of a file that stands alone"
+        )
     _check_namespace(path.stem, f"--plugin {path}", "rename the file")
     # A single file has no version: its content is what a resumed run is compared with.
     version = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"

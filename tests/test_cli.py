@@ -442,7 +442,7 @@ INVERTED = [  # whether the run's masks were white where known, what is said, an
     [
         (("--alpha", "--invert"), "--invert goes with --masks"),
         (("--dilate", "2"), "--dilate grows what --masks, --alpha or --key-colour tells"),
-        ((), "exactly one of masks, alpha and a key colour"),
+        ((), "exactly one of masks (--masks), alpha (--alpha) and a key colour (--key-colour)"),
         (("--alpha", "--key-colour", "#ffffff"), "exactly one of"),
         (("--alpha", "--tolerance", "3"), "--tolerance goes with --key-colour"),
         (("--key-colour", "white"), "'white' is no colour"),

@@ -233,7 +233,7 @@ def damage(path):
 
 def test_a_file_that_is_no_picture_fails_at_the_start_or_is_skipped(three):
     (three / "bad.jpg").write_bytes(b"not a picture")
-    with pytest.raises(DataError, match=r"bad\.jpg: cannot be read as a picture"):
+    with pytest.raises(DataError, match=r"bad\.jpg: cannot be read as a picture: it is none"):
         folder(three)
     data = folder(three, on_bad_image="skip")
     assert data.skipped == ["bad.jpg"] and "bad.jpg" not in data.keys and len(data) == 3

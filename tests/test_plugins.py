@@ -223,6 +223,7 @@ def test_a_file_that_fails_is_an_error_at_once_and_is_not_kept(tmp_path):
     [
         ("absent.py", None, "there is no such file"),
         ("fog.txt", GOOD, "is no Python file"),
+        ("__init__.py", GOOD, "is part of a package, which `pip install -e`"),
         ("fog and haze.py", GOOD, "'fog and haze' cannot be a namespace"),
     ],
 )
