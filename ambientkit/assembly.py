@@ -64,6 +64,9 @@ class Data:
     reference: Samples | None = None  # clean pictures of another set, for the discriminator alone
 
 
+MODEST = frozenset({"flip", "pixelwise"})  # allow more to a recipe, so that leaving them out does no harm
+
+
 def build_sensor(choice: Choice, context: Context) -> Measurement:
     """A sensor, tried on two pictures and held to what its options declared. Raises PluginError."""
     sensor: Measurement = build(choice, context)
@@ -83,7 +86,7 @@ def _require_as_declared(name: str, declared: frozenset[str] | None, sensor: Mea
         "no_gradient": getattr(sensor, "gradient", "exact") == "none",
     }
     for fact, truth in truths.items():
-        if declared is not None and (fact in declared) != truth:
+        if declared is not None and (fact in declared) != truth and not (truth and fact in MODEST):
             raise PluginError(
                 f"{name}: its options declare {fact}={fact in declared}, the sensor says "
                 f"{fact}={truth}; make facts() and the attribute agree"

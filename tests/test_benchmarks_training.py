@@ -164,6 +164,7 @@ def test_the_suite_from_its_command(tmp_path, capsys):
     assert found["profile"]["convolutions, backward"] > 0 and found["profile"]["Adam"] > 0
     assert found["preparation"]["pictures"] == 32
     assert set(found["use"]["completing"]) == {"1", "16"} and found["use"]["checkpoint_seconds"] > 0
+    assert set(found["use"]["larger_seconds"]) == {"windows", "all"}
     assert run.SKIPPED in capsys.readouterr().out
 
 

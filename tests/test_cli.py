@@ -474,6 +474,15 @@ def test_complete_reads_masks_the_way_round_that_the_run_did(
     assert ("warning: everything is hidden in" in done.stderr) == (made == "100.0%")
 
 
+@pytest.fixture
+def interruptible():
+    """A shell's background jobs, and what they start, begin with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_complete_says_how_far_it_came_and_goes_on(
     finished, tmp_path, monkeypatch, number, code

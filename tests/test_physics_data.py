@@ -13,6 +13,7 @@ from torch import Tensor
 from ambientkit import Context, Engine, Evaluated, Measured, data
 from ambientkit.assembly import prepare_data
 from ambientkit.data import Source, StoredSamples
+from ambientkit.sensor_check import PICTURES
 from ambientkit.updates import discriminator_update, generator_update
 
 # Theta is the picture's own ---------------------------------------------------------------------
@@ -76,10 +77,11 @@ def test_two_runs_share_a_store_and_another_data_seed_makes_another(engine, tmp_
     count = fakes.calls["measure"]
     written = (one / "y.npy").stat().st_mtime_ns
     prepare_data(engine.load(fakes.noisy(seed=9, train={"batch_size": 2})), tmp_path)
-    assert fakes.calls["measure"] == count + 4, "a few are compared, and none is kept anew"
+    tried, compared = 2 * PICTURES, 4
+    assert fakes.calls["measure"] == count + tried + compared, "none is kept anew"
     assert (one / "y.npy").stat().st_mtime_ns == written
     prepare_data(engine.load(fakes.noisy(data={"seed": 1})), tmp_path)
-    assert fakes.calls["measure"] == 2 * count + 4
+    assert fakes.calls["measure"] == 2 * count + tried + compared
     assert len(list((tmp_path / "stores").iterdir())) == 2
     prepare_data(engine.load(fakes.noisy(data={"holdout": 3})), tmp_path)
     assert len(list((tmp_path / "stores").iterdir())) == 3

@@ -233,7 +233,7 @@ def test_a_sensor_that_draws_once_for_all_pictures_is_told(engine, tmp_path, mon
         BlockPatch, "sample", lambda self, n, *rest: {k: v[:1] for k, v in honest(self, n, *rest).items()}
     )
     with pytest.raises(
-        PluginError, match=r"BlockPatch: sample\(2, ...\) drew 'corner' of shape \(1, .*must be 2"
+        PluginError, match=r"BlockPatch.*: its 'corner' is a tensor \(1, .* for 2 pictures.*a draw for each"
     ):
         engine.run(fakes.tiny(), out=tmp_path, **CPU)
 

@@ -25,8 +25,16 @@ class NetworkOptions(Options):
     """Channels next to the picture; they double four times."""
 
     def facts(self) -> frozenset[str]:
-        """Made for a game whose pictures come from a latent."""
-        return frozenset({"latent", "batch_norm"})
+        """What both have."""
+        return frozenset({"batch_norm"})
+
+
+class GeneratorOptions(NetworkOptions):
+    """Pictures come from a latent."""
+
+    def facts(self) -> frozenset[str]:
+        """No measurement is completed."""
+        return super().facts() | {"latent"}
 
 
 class TutorialGenerator(nn.Module, Generator):
@@ -82,7 +90,7 @@ def _down(width: int) -> Iterator[nn.Module]:
 @hookimpl
 def register_generators() -> Iterator[Component]:
     """The tutorial's generator."""
-    yield Component("dcgan", NetworkOptions, lambda options, _context: TutorialGenerator(options.width))
+    yield Component("dcgan", GeneratorOptions, lambda options, _context: TutorialGenerator(options.width))
 
 
 @hookimpl

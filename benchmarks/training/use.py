@@ -6,6 +6,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from PIL import Image
 
 from ambientkit import Engine, hookimpl
 from ambientkit.assembly import prepare_data
+from ambientkit.completion import Around
 from ambientkit.interfaces import RunInfo, StepReport
 
 from . import own
@@ -23,6 +25,7 @@ from .setting import Setting
 
 CELEBA = (218, 178)  # height and width of the pictures that most people would prepare
 LATENCY_BATCHES = (1, 16)
+LARGER, HOLE_LARGER = 24, 7
 
 
 def preparation(setting: Setting, count: int = 1024) -> dict[str, float]:
@@ -92,7 +95,21 @@ def trained_run(setting: Setting, repeats: int) -> dict[str, Any]:
             "checkpoint_seconds": statistics.median(watch.seconds),
             "checkpoint_megabytes": _megabytes(result.folder / "checkpoints"),
         }
-        return {**found, "completing": completing(engine, result.folder, setting)}
+        shown = larger(engine, result.folder, setting)
+        return {**found, "completing": completing(engine, result.folder, setting), "larger_seconds": shown}
+
+
+def larger(engine: Engine, run: Path, setting: Setting) -> dict[str, float]:
+    """Seconds of `complete` for a picture LARGER times as high and wide, by what of it the network is shown."""
+    trained, side, hole = engine.open(run, device="cpu"), LARGER * setting.size, HOLE_LARGER * setting.hole
+    images = smooth_pictures(1, side, side).float() / 127.5 - 1
+    observed = torch.ones(1, 1, side, side, dtype=torch.bool)
+    observed[..., side // 2 : side // 2 + hole, side // 2 : side // 2 + hole] = False
+    shown: dict[str, Around] = {"windows": None, "all": "all"}
+    return {
+        name: median_seconds(partial(trained.complete, images, observed, around=around))
+        for name, around in shown.items()
+    }
 
 
 def _megabytes(folder: Path) -> float:
