@@ -100,7 +100,7 @@ def trained_run(setting: Setting, repeats: int) -> dict[str, Any]:
 
 
 def larger(engine: Engine, run: Path, setting: Setting) -> dict[str, float]:
-    """Seconds of `complete` for a picture LARGER times as high and wide, by what of it the network is shown."""
+    """Seconds of `complete` for a picture LARGER times as high, by what of it the network is shown."""
     trained, side, hole = engine.open(run, device="cpu"), LARGER * setting.size, HOLE_LARGER * setting.hole
     images = smooth_pictures(1, side, side).float() / 127.5 - 1
     observed = torch.ones(1, 1, side, side, dtype=torch.bool)
