@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -30,11 +30,13 @@ HALF_OPAQUE = 128
 MACS_OWN = "__MACOSX"
 """Folder of a Mac's archives for what belongs to the files beside it: no pictures, though they end so."""
 ORIENTATION = 0x0112
+JPEGS = frozenset({"JPEG", "MPO"})
 DEEP_MODES = ("I", "F")
 """How modes of more than 8 bits begin."""
 PNG_BITS = 24
 """Place of the bit depth in a PNG file."""
 TIFF_BITS = 258
+TIFF_SIDES = (256, 257)
 SIXTEEN_BITS = frozenset({"I;16", "I;16L", "I;16B", "I"})
 
 
@@ -105,7 +107,10 @@ def shown_size(picture: Image.Image) -> tuple[int, int]:
     """(H, W) as it will be shown, of a picture whose header was read."""
     # the base class's own method, for PNG's would decode the picture
     turned = Image.Image.getexif(picture).get(ORIENTATION, 1) in {5, 6, 7, 8}
-    return (picture.width, picture.height) if turned else (picture.height, picture.width)
+    width, height = picture.size
+    if picture.format == "TIFF":  # newer Pillows have turned its size already, older ones not
+        width, height = (int(getattr(picture, "tag_v2", {}).get(tag, 1)) for tag in TIFF_SIDES)
+    return (width, height) if turned else (height, width)
 
 
 def read_picture(path: Path, content: bytes | None = None) -> Image.Image:
@@ -121,16 +126,20 @@ def upright(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def shrink(picture: Image.Image, factor: float) -> None:
-    """Have an opened JPEG decoded at an eighth, a quarter or half of its size, by no more than `factor`.
+def shrink(picture: Image.Image, spare: Callable[[int, int], float]) -> int:
+    """Have an opened JPEG decoded so many times smaller: 8, 4 or 2 times, or 1.
 
-    That takes a fraction of the time. Sizes that do not divide stay, so that no edge is made up. Others than
-    JPEG stay too.
+    It is no more than `spare` says of its (H, W). That takes a fraction of the time. Sizes that do not divide
+    stay, so that no edge is made up.
     """
+    if picture.format not in JPEGS:
+        return 1  # and the header is not asked how it is turned: of a PNG it may not know yet
+    factor, (width, height) = spare(*shown_size(picture)), picture.size
     for part in (8, 4, 2):
-        if part <= factor and picture.width % part == picture.height % part == 0:
-            picture.draft(None, (picture.width // part, picture.height // part))
-            return
+        if part <= factor and width % part == height % part == 0:
+            picture.draft(None, (width // part, height // part))
+            return width // picture.width
+    return 1
 
 
 def read_flat(path: Path, channels: int, content: bytes | None = None) -> Image.Image:

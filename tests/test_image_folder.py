@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from ambientkit import Context, pictures
 from ambientkit.errors import DataError
-from ambientkit.pictures import shows_through
+from ambientkit.pictures import picture_size, shows_through
 
 
 def folder(root, size=None, **options):
@@ -136,6 +136,35 @@ def test_a_large_jpeg_is_decoded_smaller_with_the_same_pixels(tmp_path, crop, or
     assert apart.max() <= 3 and apart.mean() < 0.4
 
 
+def late(path):
+    """Move a PNG's EXIF data behind its pixels, as the standard allows."""
+    head, chunks, place = path.read_bytes()[:8], [], 8
+    content = path.read_bytes()
+    while place < len(content):
+        end = place + 12 + int.from_bytes(content[place : place + 4], "big")
+        chunks.append(content[place:end])
+        place = end
+    chunks.sort(key=lambda chunk: (chunk[4:8] == b"IEND", chunk[4:8] == b"eXIf"))
+    path.write_bytes(head + b"".join(chunks))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+@pytest.mark.parametrize("size", [(16, 16), (20, 10)])
+@pytest.mark.parametrize("name", ["a.tif", "a.png", "late.png", "a.webp"])
+def test_every_kind_of_file_is_framed_as_it_is_shown(tmp_path, name, size, orientation):
+    exif = Image.Exif()
+    exif[pictures.ORIENTATION] = orientation
+    path = save(tmp_path / name, noise(40, 80), exif=exif, **({"lossless": True} if "webp" in name else {}))
+    if name == "late.png":
+        late(path)
+    framing = Framing(crop="center", size=size)
+    turned = {1: 0, 3: 2, 6: 3, 8: 1}[orientation]
+    upright = save(tmp_path / "upright.png", np.rot90(noise(40, 80), turned).copy())
+    assert np.array_equal(load_pixels(path, framing), load_pixels(upright, framing))
+    if name != "late.png":
+        assert picture_size(path) == picture_size(upright) == folder(path.parent, crop="none").image_shape[1:]
+
+
 @pytest.mark.parametrize(
     ("name", "shape", "size", "part"),
     [
@@ -160,7 +189,7 @@ def test_threads_give_results_and_errors_in_the_order_of_the_places():
 
     assert list(dataset.in_threads(work, range(29))) == list(range(29))
     assert list(dataset.in_threads(work, [])) == []
-    found = dataset.in_threads(work, iter(range(100)))
+    found = dataset.in_threads(work, range(100))
     assert [next(found) for _ in range(24)] == list(range(24))
     with pytest.raises(ValueError, match="30"):
         list(found)

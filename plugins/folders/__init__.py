@@ -21,7 +21,7 @@ class ImageFolderOptions(Options):
 
     Pictures are turned as their EXIF orientation says, transparent ones are laid over white, 16-bit ones
     are scaled to 8 bits. Resizing is bicubic with antialiasing. A JPEG is decoded at a half, a quarter or an
-    eighth of its size where three times the wanted pixels are left.
+    eighth of its size where its sides divide so and three times the wanted pixels are left.
     """
 
     root: Path

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,7 +26,7 @@ T = TypeVar("T")
 SEEN_OF_A_FILE = 1 << 17  # bytes; of larger ones as many, in PIECES
 PIECES = 32
 LOOKED_AT = 16  # pictures, for transparency
-HANDFUL = 8  # places that a thread takes at a time: handing over each alone costs as much as a small file
+HANDFUL = 8  # places that a thread takes at once, at most: each handing over costs about a small file
 log = logging.getLogger("ambientkit")
 
 
@@ -104,12 +103,13 @@ def decodable(load: Callable[[P], object], pictures: Sequence[P]) -> Iterator[P]
     return (picture for picture, fine in zip(pictures, in_threads(tried, pictures), strict=True) if fine)
 
 
-def in_threads(work: Callable[[P], T], places: Iterable[P]) -> Iterator[T]:
+def in_threads(work: Callable[[P], T], places: Sequence[P]) -> Iterator[T]:
     """`work` on each place, several at a time; results and errors in the order of the places."""
-    waiting = iter(places)
-    hands = iter(lambda: list(islice(waiting, HANDFUL)), [])
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for done in pool.map(lambda hand: [work(place) for place in hand], hands):
+    threads = min(8, os.cpu_count() or 1)
+    hand = max(1, min(HANDFUL, len(places) // (4 * threads)))  # few are shared out evenly
+    hands = [places[start : start + hand] for start in range(0, len(places), hand)]
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        for done in pool.map(lambda some: [work(place) for place in some], hands):
             yield from done
 
 
