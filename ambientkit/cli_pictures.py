@@ -168,7 +168,7 @@ def _pixels_or_all(_context: click.Context, _option: click.Parameter, text: str 
     callback=_pixels_or_all,
     metavar="PIXELS",
     help="Show the network so many pixels around each hole, or `all` of the picture.  "
-    "[default: windows as large as the training pictures]",
+    "[default: windows about as large as the training pictures]",
 )
 @blend_option
 @click.option(

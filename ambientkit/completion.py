@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -73,8 +73,8 @@ class TrainedRun:
         `known` is what the instrument reported, (n, ...) by name, for generators that read it.
         Returns (n, C, H, W), or (samples, n, C, H, W) with `samples` different fills where the
         generator takes a latent. `blend` fits what was made to its surroundings. Of a picture
-        larger than those of the training the network is shown a window around each hole, as large as those
-        pictures, for that is what it knows; or so many pixels `around` each hole; or `all`.
+        larger than those of the training the network is shown a window around each hole, about as
+        large as those, for that is what it knows; or so many pixels `around` each hole; or `all`.
 
         Raises InputError when the run does not complete images, or shapes or types do not fit.
         """
@@ -91,12 +91,13 @@ class TrainedRun:
         self.require_around(around)
         keep = observed if self.composite else None
         measured = Measured(images, observed, dict(known) if known else None)
+        shown = self._windows(images, keep, around)
         fills = []
         for number in range(samples or 1):
-            if self._shows_all(images, around):
+            if shown is None:
                 made = self._made(measured, self._latents(images, seed, number))
             else:
-                made = self._made_around(measured, seed, number, around)
+                made = self._made_around(measured, shown, seed, number)
             fills.append(made if keep is None else blended(blend, made, images, keep))
         return torch.stack(fills) if samples is not None else fills[0]
 
@@ -146,26 +147,25 @@ class TrainedRun:
         height, width = measured.y.shape[-2:]
         return made[..., :height, :width].clamp(-1, 1).to(measured.y)
 
-    def _shows_all(self, images: Tensor, around: Around) -> bool:
-        if around is None:
-            height, width = self.image_shape[-2:]
-            return not self.composite or (images.shape[-2] <= height and images.shape[-1] <= width)
-        return around == "all"
-
-    def _windows(self, hidden: Tensor, around: Around) -> list[Window]:
-        if isinstance(around, int):
-            return windows(hidden, around, self._multiple)
+    def _windows(self, images: Tensor, observed: Tensor | None, around: Around) -> list[list[Window]] | None:
+        """What the network is shown of each picture; None where it is all."""
         height, width = self.image_shape[-2:]
-        return windows(hidden, min(height, width) // LEAST_SHOWN, self._multiple, (height, width))
+        small = images.shape[-2] <= height and images.shape[-1] <= width
+        if observed is None or around == "all" or (around is None and small):
+            return None
+        beside, least = (around, (0, 0)) if around else (min(height, width) // LEAST_SHOWN, (height, width))
+        return [windows(~seen, beside, self._multiple, least) for seen in observed.all(1)]
 
-    def _made_around(self, measured: Measured, seed: int, number: int, around: Around) -> Tensor:
-        """The pictures, and what the network makes of the windows around their holes."""
+    def _made_around(
+        self, measured: Measured, shown: Sequence[Sequence[Window]], seed: int, number: int
+    ) -> Tensor:
+        """The pictures, and what the network makes of the windows that it is shown."""
         assert measured.observed is not None
         made = measured.y.clone()
-        for row, seen in enumerate(measured.observed.all(1)):
+        for row, some in enumerate(shown):
             one = slice(row, row + 1)
             known = {name: value[one] for name, value in (measured.known or {}).items()}
-            for window in self._windows(~seen, around):
+            for window in some:
                 place = (one, slice(None), *window.place)
                 part = Measured(measured.y[place], measured.observed[place], known or None)
                 latents = self._latents(measured.y[:, *place[1:]], seed, number)

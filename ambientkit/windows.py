@@ -28,12 +28,11 @@ class Window(NamedTuple):
     def grown(self, around: int, least: Size, multiple: int, picture: Size) -> Window:
         """With `around` more pixels to every side, or as many as make `least`, as far as `picture` goes.
 
-        It begins at multiples of `multiple`.
+        Its edges lie at multiples of `multiple`, or at those of the picture.
         """
-        rows = _grown(self.top, self.bottom, around, least[0], picture[0])
-        columns = _grown(self.left, self.right, around, least[1], picture[1])
-        top, left = (first // multiple * multiple for first, _ in (rows, columns))
-        return Window(top, left, rows[1], columns[1])
+        top, bottom = _grown(self.top, self.bottom, around, least[0], multiple, picture[0])
+        left, right = _grown(self.left, self.right, around, least[1], multiple, picture[1])
+        return Window(top, left, bottom, right)
 
     def meets(self, other: Window) -> bool:
         """Whether they have a pixel in common."""
@@ -50,8 +49,9 @@ def windows(hidden: Tensor, around: int, multiple: int = 1, least: Size = (0, 0)
     """Windows without common pixels that together hold every True of `hidden`, bool (H, W).
 
     Each has `around` pixels, and at least `multiple`, on every side of its holes, or as many as make `least`
-    (height, width), as far as the picture goes, and begins at multiples of `multiple`. Holes whose windows
-    would meet share one, and so may those that lie within 64 pixels of each other.
+    (height, width), as far as the picture goes. Its edges lie at multiples of `multiple`, further out if need
+    be, or at those of the picture. Holes whose windows would meet share one, and so may those that lie within
+    64 pixels of each other.
     """
     picture = hidden.shape[0], hidden.shape[1]
     around = max(around, multiple)
@@ -68,10 +68,11 @@ def _apart(some: Iterable[Window]) -> list[Window]:
     return found
 
 
-def _grown(first: int, last: int, around: int, least: int, length: int) -> tuple[int, int]:
+def _grown(first: int, last: int, around: int, least: int, multiple: int, length: int) -> tuple[int, int]:
     """The span from `first` up to but without `last`, longer, within that from 0 to `length`."""
     around = max(around, (least - (last - first) + 1) // 2)
-    return max(0, first - around), min(length, last + around)
+    first, last = (first - around) // multiple, -(-(last + around) // multiple)
+    return max(0, first * multiple), min(length, last * multiple)
 
 
 def _with(found: list[Window], window: Window) -> list[Window]:

@@ -41,6 +41,8 @@ def test_windows_hold_all_holes_with_what_lies_around_and_nothing_twice(holes, a
         times[window.place] += 1
         assert hidden[window.place].any(), "a window without a hole"
         assert window.top % multiple == window.left % multiple == 0
+        assert window.bottom in (height, window.bottom // multiple * multiple)
+        assert window.right in (width, window.right // multiple * multiple)
         assert window.bottom - window.top >= min(height, max(multiple, least[0])) // 2
         assert window.right - window.left >= min(width, max(multiple, least[1])) // 2
     assert times.max() <= 1 and bool(times[hidden].all())
@@ -52,8 +54,8 @@ def test_windows_hold_all_holes_with_what_lies_around_and_nothing_twice(holes, a
 
 def test_holes_that_lie_apart_have_windows_of_their_own():
     hidden = with_holes([(10, 10, 20, 20), (200, 150, 5, 5)])
-    assert windows(hidden, 16, 4) == [Window(0, 0, 46, 46), Window(184, 132, 221, 171)]
-    assert windows(hidden, 90, 4) == [Window(0, 0, 295, 220)]
+    assert windows(hidden, 16, 4) == [Window(0, 0, 48, 48), Window(184, 132, 224, 172)]
+    assert windows(hidden, 90, 4) == [Window(0, 0, 296, 220)]
     assert windows(torch.zeros(9, 9, dtype=torch.bool), 16, 4) == []
 
 
