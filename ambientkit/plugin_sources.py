@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -136,11 +137,17 @@ def code_of(modules: Iterable[str]) -> str:
     A package that is edited where it lies keeps its version; this tells.
     """
     tops = {name.partition(".")[0] for name in modules} - {GROUP, f"{GROUP}_plugins"}
-    files = sorted(found for top in tops for found in _files_of(top))
-    digest = hashlib.sha256()
-    for name, file in files:
-        digest.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
-    return f"sha256:{digest.hexdigest()[:12]}" if files else ""
+    found = sorted(each for top in tops for each in _files_of(top))
+    told = "".join(_line(name, file) for name, file in found).encode("utf-8", "surrogateescape")
+    return f"sha256:{hashlib.sha256(told).hexdigest()[:12]}" if told else ""
+
+
+def _line(name: str, file: Path) -> str:
+    """The file's name and a digest of it, "" where it is none or cannot be read, as amid an edit."""
+    try:
+        return f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n" if file.is_file() else ""
+    except OSError:
+        return ""
 
 
 def _files_of(top: str) -> Iterator[tuple[str, Path]]:
@@ -148,10 +155,17 @@ def _files_of(top: str) -> Iterator[tuple[str, Path]]:
     file = Path(getattr(sys.modules.get(top), "__file__", None) or "")
     if file.name == "__init__.py":
         yield from (
-            (f"{top}/{each.relative_to(file.parent).as_posix()}", each) for each in file.parent.rglob("*.py")
+            (f"{top}/{each.relative_to(file.parent).as_posix()}", each) for each in _python_files(file.parent)
         )
     elif file.suffix == ".py":
         yield file.name, file
+
+
+def _python_files(package: Path) -> Iterator[Path]:
+    """All below `package`, but for what editors and other tools keep there under names with a dot."""
+    for folder, below, names in os.walk(package):  # which passes over folders that are gone
+        below[:] = [name for name in below if not name.startswith(".")]
+        yield from (Path(folder, name) for name in names if name.endswith(".py") and not name.startswith("."))
 
 
 def _order(point: EntryPoint) -> tuple[bool, str, str]:

@@ -544,6 +544,51 @@ def test_a_packages_code_is_told_by_all_of_its_files(site):
     assert code_used(plugins) != first
 
 
+def fog_package(site: Path) -> Path:
+    """A plugin that is a package, installed; its folder."""
+    package = site / "ambientkit_fog_plugin"
+    package.mkdir()
+    install(site, "ambientkit-fog", "haze", GOOD)
+    return (site / "ambientkit_fog_plugin.py").rename(package / "__init__.py").parent
+
+
+def test_what_editors_keep_beside_a_packages_files_is_no_code_of_it(site):
+    package = fog_package(site)
+    plugins = Plugins.discover()
+    first = code_used(plugins)
+    (package / ".#__init__.py").symlink_to("somebody@somewhere.4711")  # as Emacs does
+    (package / "old.py").symlink_to(package / "gone")
+    (package / "folder.py").mkdir()
+    (package / ".ipynb_checkpoints").mkdir()
+    (package / ".ipynb_checkpoints" / "draft.py").write_text("A = 1\n")
+    (package / ".draft.py").write_text("A = 1\n")
+    assert code_used(plugins) == first
+
+
+def test_a_file_that_vanishes_while_a_package_is_read_is_no_code_of_it(site, monkeypatch):
+    package = fog_package(site)
+    plugins = Plugins.discover()
+    first = code_used(plugins)
+    (package / "passing.py").write_text("A = 1\n")
+    sound = Path.read_bytes
+
+    def read_bytes(path):
+        if path.name == "passing.py":
+            raise FileNotFoundError(path)
+        return sound(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert code_used(plugins) == first
+
+
+def test_a_package_below_a_folder_with_a_dot_has_code(tmp_path, monkeypatch, site):
+    hidden = tmp_path / ".venv" / "lib"
+    hidden.mkdir(parents=True)
+    monkeypatch.syspath_prepend(hidden)
+    fog_package(hidden)
+    assert code_used(Plugins.discover())
+
+
 def test_a_single_module_is_told_without_its_neighbours(site):
     install(site, "ambientkit-fog", "haze", GOOD)
     plugins = Plugins.discover()
