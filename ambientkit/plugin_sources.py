@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
+from itertools import accumulate
 from pathlib import Path
 from types import ModuleType
 
@@ -136,8 +137,9 @@ def code_of(modules: Iterable[str]) -> str:
 
     A package that is edited where it lies keeps its version; this tells.
     """
-    tops = {name.partition(".")[0] for name in modules} - {GROUP, f"{GROUP}_plugins"}
-    found = sorted(each for top in tops for each in _files_of(top))
+    own = (GROUP, f"{GROUP}_plugins")
+    packages = {_package_of(name) for name in modules if name.partition(".")[0] not in own}
+    found = sorted(each for package in packages for each in _files_of(package))
     told = "".join(_line(name, file) for name, file in found).encode("utf-8", "surrogateescape")
     return f"sha256:{hashlib.sha256(told).hexdigest()[:12]}" if told else ""
 
@@ -150,12 +152,23 @@ def _line(name: str, file: Path) -> str:
         return ""
 
 
-def _files_of(top: str) -> Iterator[tuple[str, Path]]:
+def _package_of(module: str) -> str:
+    """The first on the dotted path that has a file: a namespace package, which many share, has none."""
+    names = list(accumulate(module.split("."), "{}.{}".format))
+    return next((name for name in names if _file_of(name)), module)
+
+
+def _file_of(module: str) -> str:
+    return str(getattr(sys.modules.get(module), "__file__", None) or "")
+
+
+def _files_of(package: str) -> Iterator[tuple[str, Path]]:
     """The Python files of a package, or of a module that stands alone, with their names inside it."""
-    file = Path(getattr(sys.modules.get(top), "__file__", None) or "")
+    file = Path(_file_of(package))
     if file.name == "__init__.py":
         yield from (
-            (f"{top}/{each.relative_to(file.parent).as_posix()}", each) for each in _python_files(file.parent)
+            (f"{package}/{each.relative_to(file.parent).as_posix()}", each)
+            for each in _python_files(file.parent)
         )
     elif file.suffix == ".py":
         yield file.name, file

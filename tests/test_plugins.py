@@ -81,7 +81,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     yield tmp_path
     for name in set(sys.modules) - before:
-        if name.endswith("_plugin"):
+        if name.endswith("_plugin") or name == "lab":
             del sys.modules[name]
 
 
@@ -587,6 +587,23 @@ def test_a_package_below_a_folder_with_a_dot_has_code(tmp_path, monkeypatch, sit
     monkeypatch.syspath_prepend(hidden)
     fog_package(hidden)
     assert code_used(Plugins.discover())
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["package", "module"])
+def test_code_in_a_namespace_package_is_told(site, alone):
+    """`lab` has no `__init__.py`: distributions of other people lie in it too."""
+    install(site, "ambientkit-fog", "haze", GOOD, module="lab.fog_plugin")
+    (site / "lab").mkdir()
+    own = site / "lab" / ("fog_plugin.py" if alone else "fog_plugin/__init__.py")
+    own.parent.mkdir(exist_ok=True)
+    (site / "lab.fog_plugin.py").rename(own)
+    plugins = Plugins.discover()
+    first = code_used(plugins)
+    (site / "lab" / "others.py").write_text("A = 1\n")
+    assert code_used(plugins) == first
+    with own.open("a") as file:
+        file.write("# another thought\n")
+    assert code_used(plugins) != first
 
 
 def test_a_single_module_is_told_without_its_neighbours(site):
