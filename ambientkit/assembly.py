@@ -36,7 +36,7 @@ from ambientkit.optim import build_optimizer
 from ambientkit.recipe import Choice, Plan
 from ambientkit.returned import require_latent, require_network, require_objective
 from ambientkit.round_trip import Method
-from ambientkit.sensor_check import require_sensor
+from ambientkit.sensor_check import require_members, require_sensor
 from ambientkit.shared_norm import share_batch_norms
 from ambientkit.store import (
     FORMAT,
@@ -70,6 +70,7 @@ MODEST = frozenset({"flip", "pixelwise"})  # allow more to a recipe, so that lea
 def build_sensor(choice: Choice, context: Context) -> Measurement:
     """A sensor, tried on two pictures and held to what its options declared. Raises PluginError."""
     sensor: Measurement = build(choice, context)
+    require_members(sensor)
     _require_as_declared(choice.registered.name, choice.facts(), sensor)
     if context.image_shape is not None:
         require_sensor(sensor, context.image_shape)

@@ -23,12 +23,16 @@ _SAMPLE = "draw with `generator=generator` on `generator.device` alone, in `samp
 _IN_PLACE = "make new tensors: no in-place operation (`_`, `+=`, `x[...] =`) on what is passed in"
 
 
-def require_sensor(sensor: Measurement, shape: Shape) -> None:
-    """It draws, measures and reports what its contract says, for pictures of `shape`. Raises PluginError."""
+def require_members(sensor: Measurement) -> None:
+    """It has what the engine asks of it, whatever it inherits. Raises PluginError."""
     lacking = [name for name in (*MEMBERS, *METHODS) if not hasattr(sensor, name)]
     if lacking:
         owner = type(sensor).__name__
         raise PluginError(f"{owner}: it has no `{lacking[0]}`; write it, or inherit ambientkit.Measurement")
+
+
+def require_sensor(sensor: Measurement, shape: Shape) -> None:
+    """It draws, measures and reports what its contract says, for pictures of `shape`. Raises PluginError."""
     theta = _drawn(sensor, shape)
     if not _alike(theta, _drawn(sensor, shape)):
         raise fault(sensor.sample, "generators in one state drew another theta", _SAMPLE, PluginError)

@@ -41,7 +41,7 @@ class Doubles(sensors.Noisy):
         return super().measure(images.double(), theta)
 
 
-class NoBase:
+class Duck:
     random, exact = True, False
 
 
@@ -74,7 +74,6 @@ def test_sound_sensors_pass(sensor):
         ),
         (MaskOfFloats, r"MaskOfFloats\.observed: .* return a bool mask"),
         (ReportsOneForAll, r"ReportsOneForAll\.known: its 'angle' is a tensor \(3,\)"),
-        (NoBase, "NoBase: it has no `symmetric`; write it, or inherit ambientkit.Measurement"),
     ],
 )
 def test_faults_are_told(sensor, told):
@@ -134,6 +133,21 @@ def test_a_sensor_is_what_its_options_declared(facts, told):
         return
     with pytest.raises(PluginError, match=f"mine/sensor: its options {told}"):
         build_sensor(choice, Context(image_shape=SHAPE))
+
+
+@pytest.mark.parametrize("shape", [SHAPE, None])
+def test_a_sensor_without_a_member_is_told_of_it(shape):
+    class Declares(Options):
+        """A sensor that inherits nothing."""
+
+        def facts(self):
+            return frozenset({"random"})
+
+    engine = Engine(plugins=[Plugin(Duck, Declares)], discover=False)
+    choice = choose(engine.plugins.require("measurement", "mine/sensor"), {}, engine.plugins)
+    told = "Duck: it has no `symmetric`; write it, or inherit ambientkit.Measurement"
+    with pytest.raises(PluginError, match=told):
+        build_sensor(choice, Context(image_shape=shape))
 
 
 class Misspelt(Nothing):
