@@ -6,7 +6,8 @@ that `measure` writes into are what metrics take for the truth.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,9 +85,8 @@ def _require_report(sensor: Measurement, theta: Theta) -> None:
         _require_rows(sensor.known, known, "what is reported of each picture")
 
 
-def _require_rows(method: object, found: object, what: str) -> None:
+def _require_rows(method: Callable[..., Any], found: object, what: str) -> None:
     """A dict of tensors with a row a picture."""
-    assert callable(method)
     remedy = f"return a dict of tensors whose first axis is the pictures, {what}"
     if not isinstance(found, Mapping):
         raise fault(method, f"it returned {described(found)}", remedy, PluginError)
