@@ -201,7 +201,9 @@ _UNDECLARED = {"dataset": frozenset({"clean"}), "generator": frozenset({"complet
 
 def _facts(choice: Choice, context: Context) -> frozenset[str]:
     """What the component declares; a sensor that declares nothing is built and looked at."""
-    nested = {name: [_facts(part, context) for part in parts] for name, parts in choice.nested.items()}
+    nested = {
+        name: [_facts_of_part(part, context) for part in parts] for name, parts in choice.nested.items()
+    }
     facts, category = choice.options.joint_facts(nested), choice.registered.category
     if facts is not None:
         if not isinstance(facts, Set):
@@ -213,12 +215,23 @@ def _facts(choice: Choice, context: Context) -> frozenset[str]:
     return _facts_of_sensor(choice.build(context), context.image_size)
 
 
+def _facts_of_part(part: Choice, context: Context) -> frozenset[str]:
+    """Those of a component within another, by whose name alone its failure would be told."""
+    try:
+        return _facts(part, context)
+    except FAILURES as error:
+        raise PluginError(f"{part.registered.name!r} in it: {_reason(error)}") from error
+
+
 def _require_known(entry: Registered, facts: Set[str]) -> None:
     """No rule asks for a misspelt fact, so it would be passed over. Raises PluginError."""
     known = sorted(KNOWN_FACTS[entry.category])
     for fact in sorted(map(str, facts - set(known))):
         remedy = did_you_mean(fact, known) or f"known are: {', '.join(known) or 'none'}"
-        raise PluginError(f"`facts` of {entry.name!r} declares {fact!r}, which is none; {remedy}")
+        article = "an" if entry.category == "objective" else "a"
+        raise PluginError(
+            f"`facts` declares {fact!r}, which is no fact of {article} {entry.category}; {remedy}"
+        )
 
 
 def _facts_of_sensor(sensor: Measurement, size: tuple[int, int] | None) -> frozenset[str]:
@@ -279,6 +292,9 @@ def _all_facts(case: Case, chosen: dict[Keys, Choice]) -> frozenset[str]:
 
 def _failure(tree: Node, keys: Keys, entry: Registered, error: BaseException) -> Problem:
     """A component that fails while it is asked is a problem of the recipe that names it, no traceback."""
-    reason = str(error) if isinstance(error, AmbientkitError) else f"{type(error).__name__}: {error}"
-    message = f"{entry.category} {entry.name!r} (from {entry.source}) failed: {reason}"
+    message = f"{entry.category} {entry.name!r} (from {entry.source}) failed: {_reason(error)}"
     return Problem(tree.nearest(keys).place, dotted(keys), message)
+
+
+def _reason(error: BaseException) -> str:
+    return str(error) if isinstance(error, AmbientkitError) else f"{type(error).__name__}: {error}"

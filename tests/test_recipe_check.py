@@ -121,8 +121,8 @@ def test_a_sensor_that_cannot_be_looked_at_is_a_problem_and_no_traceback():
 
 def test_a_misspelt_fact_is_a_problem_for_no_rule_asks_for_it():
     assert problems(changed(measurement={"kind": "misspelt"}, composite=False, fidelity=[]))[0] == (
-        "measurement: measurement 'misspelt' (from the tests) failed: `facts` of 'misspelt' declares "
-        "'obsreved', which is none; did you mean 'observed'?"
+        "measurement: measurement 'misspelt' (from the tests) failed: `facts` declares "
+        "'obsreved', which is no fact of a measurement; did you mean 'observed'?"
     )
 
 

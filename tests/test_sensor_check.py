@@ -167,7 +167,7 @@ class Talks(Nothing):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (Misspelt, "`facts` of 'mine/sensor' declares 'randm', which is none; did you mean 'random'"),
+        (Misspelt, "`facts` declares 'randm', which is no fact of a measurement; did you mean 'random'"),
         (Talks, "`complaints` yielded a str; yield ambientkit.Complaint"),
     ],
 )
@@ -175,3 +175,13 @@ def test_what_options_say_wrongly_is_a_problem_of_the_recipe(options, told):
     engine = Engine(plugins=[Plugin(sensors.Noisy, options)], discover=False)
     with pytest.raises(RecipeError, match=rf"measurement 'mine/sensor' \(from .*\) failed: {told}"):
         engine.load(tiny(measurement={"kind": "mine/sensor"}, composite=False))
+
+
+def test_what_a_part_of_a_sequence_says_wrongly_is_told_with_its_name():
+    engine = Engine(plugins=[Plugin(sensors.Noisy, Misspelt)], discover=False)
+    sensors_of_it = [{"kind": "block_patch"}, {"kind": "mine/sensor"}]
+    told = (
+        r"measurement 'sequence' .* failed: 'mine/sensor' in it: `facts` declares 'randm', which is no fact"
+    )
+    with pytest.raises(RecipeError, match=told):
+        engine.load(tiny(measurement={"kind": "sequence", "sensors": sensors_of_it}, composite=False))
