@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import Field, fields, is_dataclass
-from typing import Any
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from ambientkit.errors import PluginError, RunError
 from ambientkit.interfaces import Evaluated, Metric, Objective, Shape, Terms
 
+Path: TypeAlias = tuple[object, ...]
+"""The names of fields and keys on the way to a tensor."""
 MEMBERS = {"generator": ("completes", "multiple", "latent_shape"), "discriminator": ()}
 
 
@@ -85,7 +88,7 @@ def values_of(metric: Metric, evaluated: Evaluated) -> dict[str, Tensor]:
 
 def summary_of(metric: Metric, values: Mapping[str, Tensor]) -> dict[str, float]:
     """Figures by name. Raises RunError where they are no plain numbers."""
-    summary = asked(metric.summary, values)
+    summary = _left_alone(metric.summary, values)
     remedy = "return a dict of Python floats: float(tensor)"
     if not isinstance(summary, Mapping):
         raise fault(metric.summary, f"it returned {described(summary)}", remedy)
@@ -116,21 +119,36 @@ def asked(method: Callable[..., Any], *arguments: Any, kind: type[PluginError | 
 
 def _left_alone(method: Callable[..., Any], *arguments: Any) -> Any:
     """What the method returns. Raises RunError where it wrote into a tensor: others get the same ones."""
-    named = [(each.name, getattr(given, each.name)) for given in arguments for each in _fields(given)]
-    tensors = [
-        (name, value) for name, value in named if isinstance(value, Tensor) and not value.is_inference()
-    ]
+    tensors: list[tuple[Path, Tensor]] = []
+    for given in arguments:
+        _add_tensors(given, (), tensors)
     before = [value._version for _, value in tensors]  # what torch counts: no copy, and no GPU that waits
     result = asked(method, *arguments)
-    for (name, value), version in zip(tensors, before, strict=True):
+    for (path, value), version in zip(tensors, before, strict=True):
         if value._version != version:
             remedy = "make a new tensor: `x = x * 2`, not `x *= 2` or `x.mul_(2)`"
-            raise fault(method, f"it wrote into `{name}`", remedy)
+            raise fault(method, f"it wrote into `{'.'.join(map(str, path))}`", remedy)
     return result
 
 
-def _fields(given: object) -> tuple[Field[Any], ...]:
-    return fields(given) if is_dataclass(given) else ()
+def _add_tensors(given: Any, path: Path, found: list[tuple[Path, Tensor]]) -> None:
+    """Add those of a record or a mapping, and of what lies therein; plain loops, for each step asks."""
+    if given is None:
+        return
+    if isinstance(given, Tensor):
+        if not given.is_inference():  # of which torch counts nothing
+            found.append((path, given))
+    elif names := _field_names(given.__class__):
+        for name in names:
+            _add_tensors(getattr(given, name), (*path, name), found)
+    elif isinstance(given, Mapping):
+        for name, value in given.items():
+            _add_tensors(value, (*path, name), found)
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind)) if is_dataclass(kind) else ()
 
 
 def fault(

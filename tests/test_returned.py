@@ -13,7 +13,7 @@ from ambientkit import Component, Evaluated, Generator, Measured, Metric, Object
 from ambientkit.assembly import build
 from ambientkit.data_check import require_sound
 from ambientkit.errors import DataError, PluginError, RunError
-from ambientkit.interfaces import Context
+from ambientkit.interfaces import Context, Judged, RoundTrip
 from ambientkit.machine import Machine, features_of
 from ambientkit.recipe_check import _facts
 from ambientkit.returned import (
@@ -260,6 +260,60 @@ def test_who_writes_into_what_others_are_given_is_told():
     objective = WritesView({"a": torch.zeros(())})
     with pytest.raises(RunError, match=r"WritesView\.discriminator_terms: it wrote into `y`"):
         terms_of(objective.discriminator_terms, None, View(pictures), View(pictures.clone()))
+
+
+class Writes(Gives):
+    """An objective, fidelity and metric that writes where it is told to."""
+
+    def __init__(self, where):
+        super().__init__({"a": torch.zeros(())})
+        self.where = where
+
+    def discriminator_terms(self, critic, real, fake):
+        self.where(fake).mul_(2)
+        return self.terms
+
+    def fidelity_terms(self, trip, restore, measure):
+        self.where(trip).zero_()
+        return self.terms
+
+    def summary(self, values):
+        return {"mse": float(self.where(values).sqrt_().mean())}
+
+
+def round_trip() -> RoundTrip:
+    y = torch.rand(2, 3, 8, 8)
+    view = View(y.clone(), known={"gain": torch.ones(2)})
+    judged = Judged(view, View(y.clone()), lambda view: [])
+    parts = {"y_further": y, "observed_further": None, "made": y.clone(), "completed": y.clone()}
+    fresh = {"theta_fresh": {"noise": torch.rand(2, 3, 8, 8)}, "y_fake": y.clone(), "observed_fake": None}
+    return RoundTrip(y=y, observed=None, **parts, **fresh, judged=judged)
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        (lambda trip: trip.theta_fresh["noise"], r"theta_fresh\.noise"),
+        (lambda trip: trip.judged.real.y, r"judged\.real\.y"),
+        (lambda trip: trip.judged.real.known["gain"], r"judged\.real\.known\.gain"),
+    ],
+)
+def test_who_writes_into_what_lies_deeper_is_told(where, told):
+    trip = round_trip()
+    with pytest.raises(RunError, match=rf"Writes\.fidelity_terms: it wrote into `{told}`; make a new tensor"):
+        terms_of(Writes(where).fidelity_terms, trip, None, None)
+
+
+def test_who_writes_into_what_an_instrument_reports_is_told():
+    fake = View(torch.rand(2, 3, 8, 8), known={"gain": torch.ones(2)})
+    writes = Writes(lambda view: view.known["gain"])
+    with pytest.raises(RunError, match=r"Writes\.discriminator_terms: it wrote into `known\.gain`"):
+        terms_of(writes.discriminator_terms, None, View(fake.y), fake)
+
+
+def test_a_summary_that_writes_into_the_values_is_told():
+    with pytest.raises(RunError, match=r"Writes\.summary: it wrote into `mse`; make a new tensor"):
+        summary_of(Writes(lambda values: values["mse"]), {"mse": torch.rand(4)})
 
 
 class Shuffled(GoodDataset):
