@@ -12,10 +12,12 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from inspect import signature
 from pathlib import Path
+from typing import get_args
 
 import pluggy
 import pydantic
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from pydantic_core.core_schema import ErrorType
 
 from ambientkit.descriptions import descriptions
 from ambientkit.errors import FAILURES, PluginError
@@ -38,6 +40,12 @@ CATEGORY_OF_HOOK = {
 }
 """Each registration hook, and the category of what it yields."""
 
+_FORM = (
+    r"\w+_(type|parsing)|int_from_float|(greater|less)_than(_equal)?|multiple_of|finite_number"
+    r"|literal_error|enum|string_pattern_mismatch|(string_)?too_(long|short)"
+)
+_OF_FORM = frozenset(kind for kind in get_args(ErrorType) if re.fullmatch(_FORM, kind))
+"""Pydantic's errors of form and bounds: none of a plugin's validator, nor of a file that is not there."""
 _RESERVED = {"fidelity": FidelitySpec.own_keys, "metric": MetricSpec.own_keys}
 
 
@@ -214,8 +222,7 @@ def _require_fitting_defaults(options: type[Options], place: str) -> None:
         options.model_validate(fields)
     except pydantic.ValidationError as error:
         for found in error.errors(include_url=False):
-            own = found["type"] not in ("missing", "value_error", "assertion_error")  # of no validator
-            if own and found["loc"] and found["loc"][0] in fields:
+            if found["type"] in _OF_FORM and found["loc"] and found["loc"][0] in fields:
                 name = str(found["loc"][0])
                 raise PluginError(
                     f"{place}: the default of option {name!r} is {fields[name]!r}, which it does not take "

@@ -7,16 +7,17 @@ import textwrap
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import pytest
 from engine_recipes import tiny
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, FilePath, create_model, field_validator
+from pydantic_core import PydanticCustomError
 
 from ambientkit import Component, Context, Engine, Options, hookimpl
 from ambientkit.errors import PluginError, RunFolderError
 from ambientkit.names import CATEGORIES
-from ambientkit.plugin_loading import CATEGORY_OF_HOOK
+from ambientkit.plugin_loading import CATEGORY_OF_HOOK, _require_fitting_defaults
 from ambientkit.plugin_sources import BRIDGES
 from ambientkit.plugins import Plugins, lifecycle
 
@@ -314,6 +315,25 @@ class Choosy(Options):
         raise ValueError("not today")
 
 
+class Particular(Options):
+    """A veil whose validator has an error of its own, which is named as if it were one of form."""
+
+    strength: float = 0.5
+    """How grey."""
+
+    @field_validator("strength")
+    @classmethod
+    def asked(cls, value):
+        raise PydanticCustomError("veil_type", "not today")
+
+
+class FromFile(Options):
+    """A veil from a file, which may be made later."""
+
+    weights: FilePath = Path("weights-that-nobody-made.pt")
+    """Where it lies."""
+
+
 class Loose:
     """No options."""
 
@@ -359,8 +379,33 @@ def test_a_faulty_plugin_is_refused_with_the_reason(broken, said):
     assert "\n" not in str(caught.value)
 
 
-def test_defaults_that_a_validator_refuses_wait_for_a_recipe():
-    plugins = Plugins.discover([plugin(Component("haze", Choosy, build))], discover=False)
+@pytest.mark.parametrize(
+    ("form", "default"),
+    [
+        (int, 1.5),
+        (int, "many"),
+        (int, []),
+        (Annotated[int, Field(multiple_of=2)], 3),
+        (Annotated[int, Field(ge=0)], -2),
+        (Annotated[int, Field(lt=10)], 10),
+        (Annotated[str, Field(pattern="^[a-z]*$")], "A"),
+        (Annotated[str, Field(max_length=3)], "abcd"),
+        (Annotated[str, Field(min_length=1)], ""),
+        (Literal["a", "b"], "c"),
+        (Annotated[tuple[int, ...], Field(min_length=1)], ()),
+        (Annotated[tuple[int, ...], Field(max_length=2)], (1, 2, 3)),
+        (tuple[int, ...], (1, "many")),
+    ],
+)
+def test_a_default_of_another_form_or_beyond_its_bounds_is_refused(form, default):
+    options = create_model("Wrong", __base__=Options, strength=(form, default))
+    with pytest.raises(PluginError, match=r"the default of option 'strength' is .* does not take itself"):
+        _require_fitting_defaults(options, "measurement 'haze'")
+
+
+@pytest.mark.parametrize("options", [Choosy, Particular, FromFile])
+def test_defaults_that_a_validator_refuses_or_whose_file_is_not_there_wait_for_a_recipe(options):
+    plugins = Plugins.discover([plugin(Component("haze", options, build))], discover=False)
     assert plugins.registry.find("measurement", "fog/haze")
 
 
