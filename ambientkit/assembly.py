@@ -13,7 +13,6 @@ from torch import nn
 from ambientkit.cached import describe_data, describe_store, find_or_make
 from ambientkit.containment import blame
 from ambientkit.data import (
-    CHUNK,
     Batches,
     FreshSamples,
     HoldOut,
@@ -25,7 +24,7 @@ from ambientkit.data import (
     no_progress,
     split,
 )
-from ambientkit.data_check import require_sound
+from ambientkit.data_check import measured_of, require_sound
 from ambientkit.draws import draw_latent, drawn
 from ambientkit.errors import FAILURES, AmbientkitError, DataError, InputError, PluginError
 from ambientkit.finite import FiniteWatch
@@ -48,6 +47,7 @@ from ambientkit.updates import Game, Player
 log = logging.getLogger("ambientkit")
 
 EXACT = 3.0  # so far beyond [-1, 1] a law may have tails
+LOOKED_AT = 16  # samples that arrive measured, at once: each may be large
 DOUBTFUL = 10.0  # times what a sensor makes of pictures: so far apart the units are likely to be others
 
 
@@ -201,8 +201,9 @@ def open_data(plan: Plan) -> Opened:
     sensor = build_sensor(plan.measurement, context)
     context = _with_measurement(context, sensor)
     if dataset.arrives_measured:
-        _require_the_sensors_own(plan, dataset.measured(training[:1]), context)
-        _require_the_sensors_units(plan, dataset.measured(training[:CHUNK]), sensor, shape)
+        some = measured_of(dataset, training[:LOOKED_AT])
+        _require_the_sensors_own(plan, some, context)
+        _require_the_sensors_units(plan, some, sensor, shape)
     source = Source(dataset, sensor, plan.recipe.data.seed, "measure")
     return Opened(source, training, held, context)
 
@@ -216,10 +217,10 @@ def _with_measurement(context: Context, sensor: Measurement) -> Context:
     return replace(context, measured_shape=tuple(sensor.measured_shape(shape)), known_shapes=shapes)
 
 
-def _require_the_sensors_own(plan: Plan, first: Measured, context: Context) -> None:
+def _require_the_sensors_own(plan: Plan, some: Measured, context: Context) -> None:
     """Data that arrive measured must look as the sensor's fakes will. Raises DataError."""
-    known = {name: tuple(value.shape[1:]) for name, value in (first.known or {}).items()}
-    came = (tuple(first.y.shape[1:]), known)
+    known = {name: tuple(value.shape[1:]) for name, value in (some.known or {}).items()}
+    came = (tuple(some.y.shape[1:]), known)
     wanted = (context.measured_shape, dict(context.known_shapes))
     for what, have, want in zip(("measurements of shape", "as known"), came, wanted, strict=True):
         if have != want:
@@ -236,7 +237,7 @@ def _require_the_sensors_units(plan: Plan, some: Measured, sensor: Measurement, 
     if some.y.dtype == torch.uint8:
         return
     y = some.y if some.observed is None else some.y.masked_fill(~some.observed, 0)
-    reach, limit = y.abs().max().item(), _reach(sensor, shape)
+    reach, limit = _farthest(y), _reach(sensor, shape)
     told = (
         f"data set {plan.source.registered.name}: values reach {reach:.4g}, but those that the sensor "
         f"{plan.measurement.registered.name} makes of pictures in [-1, 1] reach {limit:.4g}"
@@ -255,15 +256,20 @@ def _reach(sensor: Measurement, shape: Shape) -> float:
     draws = stream(0, "units")
     ends = torch.ones(2, *shape) * torch.tensor([1.0, -1.0]).view(2, 1, 1, 1)
     pictures = torch.cat([ends, torch.rand(2, *shape, generator=draws) * 2 - 1])
-    made: float = sensor.measure(pictures, drawn(sensor, 4, shape, draws)).abs().max().item()
-    return made
+    return _farthest(sensor.measure(pictures, drawn(sensor, 4, shape, draws)))
+
+
+def _farthest(values: torch.Tensor) -> float:
+    """The largest absolute value; no copy of them all is made."""
+    least, most = values.aminmax()
+    return max(-least.item(), most.item())
 
 
 def _training_masks(dataset: Dataset, training: list[int]) -> torch.Tensor | None:
     """What was hidden in the training samples alone: theta' must not know the held-out ones' masks."""
     masks = []
-    for start in range(0, len(training), CHUNK):
-        observed = dataset.measured(training[start : start + CHUNK]).observed
+    for start in range(0, len(training), LOOKED_AT):
+        observed = measured_of(dataset, training[start : start + LOOKED_AT]).observed
         if observed is None:
             return None
         masks.append(~observed.all(1, keepdim=True))

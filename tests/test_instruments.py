@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from ambientkit_plugins.instruments.dataset import MeasuredArray
 from engine_recipes import tiny
 from test_vectors import SHAPE, TiltedSums, Vectors, recipe
 
@@ -171,6 +172,36 @@ def test_measurements_in_other_units_than_the_sensors_are_warned_of(vectors, tmp
     plan = vectors.load(arrays_recipe(save(tmp_path, y=Y * scale, known_turned=TURNED)))
     open_data(plan)
     assert ["fakes may be told apart" in record.message for record in caplog.records] == [True] * said
+
+
+@pytest.mark.parametrize("with_masks", [False, True])
+def test_a_start_reads_few_large_measurements_at_once(vectors, engine, tmp_path, monkeypatch, with_masks):
+    """They may be so large that a few hundred fill the memory."""
+    read = []
+    sound = MeasuredArray.measured
+
+    def measured(data, indices):
+        read.append(len(indices))
+        return sound(data, indices)
+
+    monkeypatch.setattr(MeasuredArray, "measured", measured)
+    if with_masks:
+        observed = np.ones((60, 8, 8), bool)
+        observed[:, 2:5, 2:5] = False
+        np.savez(tmp_path / "y.npz", y=np.zeros((60, 1, 8, 8), np.float32), observed=observed)
+        plan = engine.load(masked(tmp_path / "y.npz", {"kind": "block_patch", "size": 3}))
+    else:
+        plan = vectors.load(arrays_recipe(save(tmp_path, y=Y, known_turned=TURNED)))
+    open_data(plan)
+    assert max(read) == 16
+
+
+def test_measurements_that_are_looked_at_are_held_to_what_was_asked_for(vectors, tmp_path, monkeypatch):
+    sound = MeasuredArray.measured
+    monkeypatch.setattr(MeasuredArray, "measured", lambda data, indices: sound(data, indices[:1]))
+    plan = vectors.load(arrays_recipe(save(tmp_path, y=Y, known_turned=TURNED)))
+    with pytest.raises(DataError, match=r"16 samples have a y of \(1, 48\); the first axis is theirs"):
+        open_data(plan)
 
 
 def masked(file, sensor, **changes):
