@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -66,9 +67,7 @@ class MaskSource:
     tolerance: int = 0
     dilate: int = 0
     invert: bool = False
-    _listed: dict[Path, dict[str, list[Path]]] = field(
-        default_factory=dict, init=False, repr=False, compare=False
-    )
+    _listed: dict[str, list[Path]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if sum((self.masks is not None, self.alpha, self.key_colour is not None)) != 1:
@@ -121,21 +120,31 @@ class MaskSource:
 
     def _mask_of(self, name: Path) -> Path:
         assert self.masks is not None
-        found = self._beside(name.parent).get(normalize("NFC", name.name), [])
+        if not self._listed:
+            self._listed.update(_masks_below(self.masks))
+        found = self._listed.get(normalize("NFC", name.as_posix()), [])
         if len(found) != 1:
             what = "no mask" if not found else f"{len(found)} masks"
             raise DataError(f"{self.masks / name.parent}: has {what} of the name {name.name!r}")
         return found[0]
 
-    def _beside(self, place: Path) -> dict[str, list[Path]]:
-        """Masks in a folder below `masks` by name without suffix, accents composed; each is read once."""
-        assert self.masks is not None
-        if place not in self._listed:
-            by_name = self._listed[place] = {}
-            for path in sorted((self.masks / place).glob("*")):
-                if path.suffix.lower() in SUFFIXES:
-                    by_name.setdefault(normalize("NFC", path.stem), []).append(path)
-        return self._listed[place]
+
+def _masks_below(folder: Path) -> dict[str, list[Path]]:
+    """Masks by their place and name without suffix, accents composed: `é` is one, however it is written."""
+    found: dict[str, list[Path]] = {}
+    for place, below, names in os.walk(folder, followlinks=True):
+        here = Path(place)
+        below[:] = [name for name in below if not _leads_back(here / name)]
+        for path in (here / name for name in sorted(names)):
+            if path.suffix.lower() in SUFFIXES:
+                name = normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
+                found.setdefault(name, []).append(path)
+    return found
+
+
+def _leads_back(folder: Path) -> bool:
+    """Whether it is a link to a folder that it lies in, in which one could go down for ever."""
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from itertools import islice
@@ -116,10 +117,24 @@ def test_no_mask_or_two_of_the_name_are_said(run, tmp_path):
 @pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
 def test_an_accent_is_one_however_it_is_written(run, tmp_path, forms):
     picture, mask = (normalize(form, "é") for form in forms)
-    save(tmp_path / "in" / f"{picture}.png", pixels())
-    save(tmp_path / "masks" / f"{mask}.png", np.uint8(hole()) * 255)
+    places = [Path(f"{name}.png") for name in (picture, f"{picture}/a", f"{picture}/deep/{picture}")]
+    for place in places:
+        save(tmp_path / "in" / place, pixels())
+        other = Path(str(place).replace(picture, mask))
+        save(tmp_path / "masks" / other, np.uint8(hole()) * 255)
     done = complete(run, [tmp_path / "in"], tmp_path / "out", masks=tmp_path / "masks")
-    check(done[0], pixels(), hole())
+    assert len(done) == 3
+    for each in done:
+        check(each, pixels(), hole())
+
+
+def test_a_link_to_a_folder_above_does_not_hide_masks_or_go_round(run, tmp_path):
+    save(tmp_path / "in" / "c" / "a.png", pixels())
+    save(tmp_path / "masks" / "c" / "a.png", np.uint8(hole()) * 255)
+    for name in ("one", "other"):
+        (tmp_path / "masks" / "c" / name).symlink_to(tmp_path / "masks")
+    (done,) = complete(run, [tmp_path / "in"], tmp_path / "out", masks=tmp_path / "masks")
+    check(done, pixels(), hole())
 
 
 def test_masks_that_came_since_and_in_linked_folders_are_found(run, tmp_path):
@@ -498,10 +513,10 @@ def test_the_folder_of_masks_is_read_once(run, tmp_path, monkeypatch):
     for name in ("a", "b", "c/d"):
         save(tmp_path / "in" / f"{name}.png", pixels())
         save(tmp_path / "masks" / f"{name}.PNG", np.uint8(hole()) * 255)
-    read_folders, glob = [], Path.glob
-    monkeypatch.setattr(Path, "glob", lambda place, *said: read_folders.append(place) or glob(place, *said))
+    read_folders, walk = [], os.walk
+    monkeypatch.setattr(os, "walk", lambda top, **said: read_folders.append(top) or walk(top, **said))
     assert len(complete(run, [tmp_path / "in"], tmp_path / "out", masks=tmp_path / "masks")) == 3
-    assert read_folders == [tmp_path / "masks", tmp_path / "masks/c"]
+    assert read_folders == [tmp_path / "in", tmp_path / "masks"]
 
 
 def test_sixteen_bits_are_refused_for_they_would_be_cut_off(run, tmp_path):
