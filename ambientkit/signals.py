@@ -59,29 +59,35 @@ def noted() -> Iterator[list[int]]:
 
 @contextmanager
 def interrupting() -> Iterator[None]:
-    """SIGTERM interrupts work as Ctrl-C does, so that it can say how far it came; then raises Interrupted.
+    """SIGTERM, SIGUSR1 and SIGHUP interrupt work as Ctrl-C does, so that it can say how far it came.
 
-    In the main thread alone, and where nobody else handles the signal.
+    Raises Interrupted then. In the main thread alone, and each where nobody else handles or ignores it. A
+    second SIGHUP, and what is written to a terminal that is closed, is as in `noted`.
     """
-    plain = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if not plain or threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    heard = [
+        each for each in (signal.SIGTERM, _USR1, _HUP) if each and signal.getsignal(each) == signal.SIG_DFL
+    ]
+    if threading.current_thread() is not threading.main_thread():
+        heard = []
     asked: list[int] = []
+    mortal = [stream for stream in (1, 2) if _ends_with_the_terminal(stream)]
 
     def stop(number: int, _frame: FrameType | None) -> None:
         asked.append(number)
+        if number == _HUP:
+            signal.signal(number, signal.SIG_IGN)
+            _into_nothing(mortal)
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    _handle(dict.fromkeys(heard, stop))
     try:
         yield
     except KeyboardInterrupt:
         if asked:
-            raise Interrupted("Interrupted by SIGTERM.", signal.SIGTERM) from None
+            raise Interrupted(f"Interrupted by {signal.Signals(asked[0]).name}.", asked[0]) from None
         raise
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        _handle({number: signal.SIG_DFL for number in heard if number != _HUP or _HUP not in asked})
 
 
 def _handled() -> list[int]:

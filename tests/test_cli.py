@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from pydantic import Field
 
+from ambientkit import signals
 from ambientkit.cli import main
 from ambientkit.cli_shell import Shell
 from ambientkit.cli_tables import option_rows
@@ -475,15 +476,22 @@ def test_complete_reads_masks_the_way_round_that_the_run_did(
 
 
 @pytest.fixture
-def interruptible():
-    """A shell's background jobs, and what they start, begin with SIGINT ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def interruptible(monkeypatch):
+    """A shell's background jobs, and what they start, begin with SIGINT ignored; under nohup, SIGHUP."""
+    plain = dict.fromkeys((signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1), signal.SIG_DFL)
+    wanted = {signal.SIGINT: signal.default_int_handler, **plain}
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    monkeypatch.setattr(signals, "_ends_with_the_terminal", lambda stream: False)  # those of the tests stay
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGUSR1, 138)],
+)
 def test_an_interrupted_complete_says_how_far_it_came_and_goes_on(
     finished, tmp_path, monkeypatch, number, code
 ):
@@ -507,7 +515,7 @@ def test_an_interrupted_complete_says_how_far_it_came_and_goes_on(
     given = (*given, "--out", tmp_path / "out")
     done = cli(*given)
     assert done.exit_code == code and seeds == [7, 7]
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
     assert "1 of 3 pictures are done; --skip-existing goes on with the others" in done.stderr
     done = cli(*given, "--skip-existing")
     assert done.exit_code == 0, done.output

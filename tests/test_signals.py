@@ -7,6 +7,7 @@ import os
 import pty
 import select
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -163,6 +164,38 @@ def test_control_c_is_acknowledged_on_a_terminal(monkeypatch, terminal, rank, to
         signal.raise_signal(signal.SIGINT)
         monkeypatch.undo()
     assert asked == [signal.SIGINT] and written == [(2, signals.ACKNOWLEDGED)] * told
+
+
+CLOSED = """
+import signal, sys
+from ambientkit.errors import Interrupted
+from ambientkit.signals import interrupting
+signal.signal(signal.SIGHUP, signal.{before})
+try:
+    with interrupting():
+        print("working", flush=True)
+        sys.stdin.read()
+except Interrupted as error:
+    print("told to nobody", file=sys.stderr, flush=True)
+    signal.raise_signal(signal.SIGHUP)
+    sys.exit(error.exit_code)
+"""
+
+
+@pytest.mark.parametrize(("before", "code"), [("SIG_DFL", 129), ("SIG_IGN", 0)])
+def test_a_closed_terminal_interrupts_other_work_unless_it_is_ignored(before, code):
+    """What is then said goes nowhere, and the second SIGHUP, of the shell, ends nothing before that."""
+    program = CLOSED.format(before=before)
+    words = [sys.executable, "-c", program]
+    with subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as work:
+        assert work.stdout.readline() == b"working\n"
+        work.stdout.close()
+        work.stderr.close()
+        work.send_signal(signal.SIGHUP)
+        work.stdin.close()
+        assert work.wait(60) == code
 
 
 def test_under_nohup_a_closed_terminal_is_ignored(monkeypatch):
