@@ -156,11 +156,12 @@ def test_the_suite_from_its_command(tmp_path, capsys):
     assert set(found) == {"machine", "setting", "peaks", "completing", "profile", "preparation", "use"}
     assert set(found["peaks"]) == {"copy", "matmul fp32", "convolution fp32"}
     rows = found["completing"]["rows"]
-    assert set(rows) == {"own fp32", "bare fp32", "naive fp32"}
+    assert set(rows) == {"own fp32", "own shared fp32", "bare fp32", "naive fp32"}
+    assert rows["own shared fp32"]["gflop_per_step"] < rows["own fp32"]["gflop_per_step"]
     assert all(len(row["seconds"]) == 1 and 0 < row["share_of_peak"] < 1 for row in rows.values())
     assert rows["own fp32"]["gflop_per_step"] == rows["bare fp32"]["gflop_per_step"] > 0
     assert rows["naive fp32"]["gflop_per_step"] > rows["bare fp32"]["gflop_per_step"]
-    assert found["completing"]["ratios"]["own fp32"] == {"own fp32": 1.0}
+    assert found["completing"]["ratios"]["own fp32"]["own fp32"] == 1.0
     assert found["profile"]["convolutions, backward"] > 0 and found["profile"]["Adam"] > 0
     assert found["preparation"]["pictures"] == 32
     assert set(found["use"]["completing"]) == {"1", "16"} and found["use"]["checkpoint_seconds"] > 0

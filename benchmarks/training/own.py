@@ -32,6 +32,12 @@ def completing(setting: Setting, turns: Turns) -> None:
     _train("celeba_block", completing_changes(setting), setting, turns)
 
 
+def sharing(setting: Setting, turns: Turns) -> None:
+    """The same with one pass of the generator for both players: less arithmetic, and another game."""
+    changes = [*completing_changes(setting), "train.share_forward=true"]
+    _train("celeba_block", changes, setting, turns)
+
+
 def generating(setting: Setting, turns: Turns) -> None:
     """AmbientGAN with the built-in DCGAN, whose kernels are 5x5."""
     _train("ambientgan/celeba_block_pixels", generating_changes(setting), setting, turns)

@@ -60,10 +60,11 @@ class Suite:
 
     def completing(self, found: Found) -> Found:
         """The contest of loops that complete pictures."""
+        kinds = (("own", "own:completing"), ("own shared", "own:sharing"), ("bare", "bare:completing"))
         loops = [
-            Contender(f"{name} {precision}", f"{name}:completing", precision)
+            Contender(f"{name} {precision}", loop, precision)
             for precision in self.precisions
-            for name in ("own", "bare")
+            for name, loop in kinds
         ]
         loops.append(Contender("naive fp32", "naive:completing"))
         return self._contest(loops, self.setting, found)
