@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ambientkit.arrived import hidden_in, require_of_the_sensor
 from ambientkit.cached import describe_data, describe_store, find_or_make
 from ambientkit.containment import blame
 from ambientkit.data import (
@@ -24,7 +25,7 @@ from ambientkit.data import (
     no_progress,
     split,
 )
-from ambientkit.data_check import measured_of, require_sound
+from ambientkit.data_check import require_sound
 from ambientkit.draws import draw_latent, drawn
 from ambientkit.errors import FAILURES, AmbientkitError, DataError, InputError, PluginError
 from ambientkit.finite import FiniteWatch
@@ -35,7 +36,7 @@ from ambientkit.optim import build_optimizer
 from ambientkit.recipe import Choice, Plan
 from ambientkit.returned import require_latent, require_network, require_objective
 from ambientkit.round_trip import Method
-from ambientkit.sensor_check import require_members, require_sensor
+from ambientkit.sensor_check import require_as_declared, require_members, require_sensor
 from ambientkit.shared_norm import share_batch_norms
 from ambientkit.store import (
     FORMAT,
@@ -45,10 +46,6 @@ from ambientkit.streams import global_stream, stream
 from ambientkit.updates import Game, Player
 
 log = logging.getLogger("ambientkit")
-
-EXACT = 3.0  # so far beyond [-1, 1] a law may have tails
-LOOKED_AT = 16  # samples that arrive measured, at once: each may be large
-DOUBTFUL = 10.0  # times what a sensor makes of pictures: so far apart the units are likely to be others
 
 
 @dataclass(frozen=True)
@@ -64,34 +61,14 @@ class Data:
     reference: Samples | None = None  # clean pictures of another set, for the discriminator alone
 
 
-MODEST = frozenset({"flip", "pixelwise"})  # allow more to a recipe, so that leaving them out does no harm
-
-
 def build_sensor(choice: Choice, context: Context) -> Measurement:
     """A sensor, tried on two pictures and held to what its options declared. Raises PluginError."""
     sensor: Measurement = build(choice, context)
     require_members(sensor)
-    _require_as_declared(choice.registered.name, choice.facts(), sensor)
+    require_as_declared(choice.registered.name, choice.facts(), sensor)
     if context.image_shape is not None:
         require_sensor(sensor, context.image_shape)
     return sensor
-
-
-def _require_as_declared(name: str, declared: frozenset[str] | None, sensor: Measurement) -> None:
-    """Recipes are checked by what the options declare, and training goes by the sensor."""
-    truths = {
-        "exact": bool(sensor.exact),
-        "random": bool(sensor.random),
-        "pixelwise": bool(getattr(sensor, "pixelwise", False)),
-        "flip": "flip" in sensor.symmetric,
-        "no_gradient": getattr(sensor, "gradient", "exact") == "none",
-    }
-    for fact, truth in truths.items():
-        if declared is not None and (fact in declared) != truth and not (truth and fact in MODEST):
-            raise PluginError(
-                f"{name}: its options declare {fact}={fact in declared}, the sensor says "
-                f"{fact}={truth}; make facts() and the attribute agree"
-            )
 
 
 def build(choice: Choice, context: Context) -> Any:
@@ -197,13 +174,11 @@ def open_data(plan: Plan) -> Opened:
     shape = tuple(dataset.image_shape)
     context = Context(image_size=(shape[-2], shape[-1]), image_shape=shape, facts=plan.facts)
     if dataset.arrives_measured:
-        context = replace(context, data_masks=_looked_at(_training_masks(dataset, training)))
+        context = replace(context, data_masks=hidden_in(dataset, training))
     sensor = build_sensor(plan.measurement, context)
     context = _with_measurement(context, sensor)
     if dataset.arrives_measured:
-        some = measured_of(dataset, training[:LOOKED_AT])
-        _require_the_sensors_own(plan, some, context)
-        _require_the_sensors_units(plan, some, sensor, shape)
+        require_of_the_sensor(plan, dataset, training, sensor, context)
     source = Source(dataset, sensor, plan.recipe.data.seed, "measure")
     return Opened(source, training, held, context)
 
@@ -215,85 +190,6 @@ def _with_measurement(context: Context, sensor: Measurement) -> Context:
     known = sensor.known(drawn(sensor, 2, shape, stream(0, "shapes"))) or {}
     shapes = {name: tuple(value.shape[1:]) for name, value in known.items()}
     return replace(context, measured_shape=tuple(sensor.measured_shape(shape)), known_shapes=shapes)
-
-
-def _require_the_sensors_own(plan: Plan, some: Measured, context: Context) -> None:
-    """Data that arrive measured must look as the sensor's fakes will. Raises DataError."""
-    known = {name: tuple(value.shape[1:]) for name, value in (some.known or {}).items()}
-    came = (tuple(some.y.shape[1:]), known)
-    wanted = (context.measured_shape, dict(context.known_shapes))
-    for what, have, want in zip(("measurements of shape", "as known"), came, wanted, strict=True):
-        if have != want:
-            source, sensor = plan.source.registered.name, plan.measurement.registered.name
-            raise DataError(
-                f"data set {source} has {what} {have or 'nothing'}, but the sensor {sensor} gives "
-                f"{want or 'nothing'} of pictures {context.image_shape}; make the sensor's options those of "
-                "the instrument, and data.source.image_shape the pictures behind the data"
-            )
-
-
-def _require_the_sensors_units(plan: Plan, some: Measured, sensor: Measurement, shape: Shape) -> None:
-    """Pictures are in [-1, 1]: no fake is like data in other units. Raises DataError, or warns."""
-    if some.y.dtype == torch.uint8:
-        return
-    y = some.y if some.observed is None else some.y.masked_fill(~some.observed, 0)
-    reach, limit = _farthest(y), _reach(sensor, shape)
-    told = (
-        f"data set {plan.source.registered.name}: values reach {reach:.4g}, but those that the sensor "
-        f"{plan.measurement.registered.name} makes of pictures in [-1, 1] reach {limit:.4g}"
-    )
-    remedy = "bring the data to the sensor's units, with data.source.value_range if it is measured_array"
-    if sensor.exact and reach > EXACT * limit:
-        raise DataError(f"{told}; {remedy}")
-    if reach > DOUBTFUL * limit:
-        log.warning("%s: fakes may be told apart; %s", told, remedy)
-
-
-def _reach(sensor: Measurement, shape: Shape) -> float:
-    """The largest absolute value that the sensor makes of white, black and random pictures."""
-    if sensor.exact:
-        return 1.0
-    draws = stream(0, "units")
-    ends = torch.ones(2, *shape) * torch.tensor([1.0, -1.0]).view(2, 1, 1, 1)
-    pictures = torch.cat([ends, torch.rand(2, *shape, generator=draws) * 2 - 1])
-    return _farthest(sensor.measure(pictures, drawn(sensor, 4, shape, draws)))
-
-
-def _farthest(values: torch.Tensor) -> float:
-    """The largest absolute value; no copy of them all is made."""
-    least, most = values.aminmax()
-    return max(-least.item(), most.item())
-
-
-def _training_masks(dataset: Dataset, training: list[int]) -> torch.Tensor | None:
-    """What was hidden in the training samples alone: theta' must not know the held-out ones' masks."""
-    masks = []
-    for start in range(0, len(training), LOOKED_AT):
-        observed = measured_of(dataset, training[start : start + LOOKED_AT]).observed
-        if observed is None:
-            return None
-        masks.append(~observed.all(1, keepdim=True))
-    return torch.cat(masks)
-
-
-def _looked_at(hidden: torch.Tensor | None) -> torch.Tensor | None:
-    """Say so where masks (N, 1, H, W) leave something out for ever, or look as if they meant the contrary."""
-    if hidden is None or not len(hidden):
-        return hidden
-    always, share = hidden.all(0).float().mean().item(), hidden.float().mean().item()
-    if always:
-        log.warning(
-            "%.0f %% of the pixels are hidden in every sample: what is there cannot be learnt", 100 * always
-        )
-    if share > 0.5:
-        log.warning(
-            "%.0f %% of what was measured is hidden; if the masks say what was seen, turn them round "
-            "(data.source.invert of incomplete)",
-            100 * share,
-        )
-    if not share:
-        log.warning("nothing is hidden in any sample: fakes with holes are told apart; are the masks right?")
-    return hidden
 
 
 def _samples(plan: Plan, source: Source, indices: list[int], cache: Path, progress: Progress) -> Samples:

@@ -19,6 +19,7 @@ from ambientkit.streams import stream
 
 PICTURES = 2
 MEMBERS = ("random", "exact", "symmetric", "fill", "fingerprint", "parts")
+MODEST = frozenset({"flip", "pixelwise"})  # allow more to a recipe, so that leaving them out does no harm
 METHODS = ("sample", "measure", "measured_shape", "observed", "known")
 _SAMPLE = "draw with `generator=generator` on `generator.device` alone, in `sample` alone"
 _IN_PLACE = "make new tensors: no in-place operation (`_`, `+=`, `x[...] =`) on what is passed in"
@@ -102,3 +103,20 @@ def _alike(theta: Theta, other: Theta) -> bool:
     return theta.keys() == other.keys() and all(
         torch.equal(value.nan_to_num(), other[name].nan_to_num()) for name, value in theta.items()
     )
+
+
+def require_as_declared(name: str, declared: frozenset[str] | None, sensor: Measurement) -> None:
+    """Recipes are checked by what options declare, and training goes by the sensor. Raises PluginError."""
+    truths = {
+        "exact": bool(sensor.exact),
+        "random": bool(sensor.random),
+        "pixelwise": bool(getattr(sensor, "pixelwise", False)),
+        "flip": "flip" in sensor.symmetric,
+        "no_gradient": getattr(sensor, "gradient", "exact") == "none",
+    }
+    for fact, truth in truths.items():
+        if declared is not None and (fact in declared) != truth and not (truth and fact in MODEST):
+            raise PluginError(
+                f"{name}: its options declare {fact}={fact in declared}, the sensor says "
+                f"{fact}={truth}; make facts() and the attribute agree"
+            )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ambientkit import Context
-from ambientkit.assembly import _looked_at
+from ambientkit.arrived import _warn_of
 from ambientkit.errors import DataError
 
 SECRET = 201  # what hidden pixels hold; no known pixel does
@@ -327,5 +327,5 @@ def test_masks_that_leave_something_out_or_look_inverted_are_warned_of(caplog, h
         mask[:, row % 8] = False
     if hide == "one place":
         seen[..., 2:4, 2:4] = False
-    _looked_at({"most": seen, "no place": seen & False}.get(hide, ~seen))
+    _warn_of({"most": seen, "no place": seen & False}.get(hide, ~seen))
     assert [told in record.message for record in caplog.records] == ([True] if told else [])
