@@ -106,7 +106,7 @@ def _by_masks(sensor: Measurement, evidence: Evidence) -> Judgement:
     return Judgement(
         "unknown",
         f"{often}, which may be chance: no pixels were found that are sure never to be seen together, and "
-        f"{unproven}",
+        + unproven,
         proven=False,
     )
 
